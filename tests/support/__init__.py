@@ -1,0 +1,1 @@
+"""What the tests share: probes of the machine, leak checks, a running engine, real images."""
