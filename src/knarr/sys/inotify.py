@@ -1,0 +1,45 @@
+"""inotify(7): be told that files of a directory change, without asking again and again.
+
+Law: the descriptor is close-on-exec and non-blocking; the caller closes it. Events are only a
+reason to look again: their content is dropped here, because the queue may overflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+from . import _libc
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IN_MODIFY = 0x2
+IN_MOVED_TO = 0x80
+IN_CREATE = 0x100
+IN_ONLYDIR = 0x01000000
+
+_EVENTS_AT_ONCE = 65536
+
+_init1 = _libc.function("inotify_init1", ctypes.c_int)
+_add_watch = _libc.function("inotify_add_watch", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
+
+
+def watch_directory(path: Path) -> int:
+    """A descriptor that becomes readable when a file in ``path`` is written, made or renamed."""
+    descriptor: int = _init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _add_watch(descriptor, os.fsencode(path), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR)
+    except OSError as error:
+        os.close(descriptor)
+        raise _libc.annotate(error, path, "inotify_add_watch(2)") from error
+    return descriptor
+
+
+def drain(descriptor: int) -> None:
+    """Take away all events that wait."""
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, _EVENTS_AT_ONCE):
+            pass
