@@ -1,0 +1,1 @@
+"""Tar, compression, whiteouts and the EROFS writer."""

@@ -1,0 +1,146 @@
+"""Writing tar archives: ustar with PAX records where ustar cannot say it.
+
+Law: the same entries give the same bytes. A record is written only where the plain header loses
+something (a long name, a fraction of a second, a large number, attributes), so that every reader
+gets along with most entries. Names are bytes and go out as they are, also in records: no charset is
+announced, as in the archives of Docker, because GNU tar complains about the announcement.
+"""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, BinaryIO
+
+from . import pax
+from .entry import HARDLINK
+from .header import BLOCK, ZERO_BLOCK, Header
+
+if TYPE_CHECKING:
+    from .entry import Entry
+
+_TYPEFLAGS = {
+    stat.S_IFREG: b"0",
+    HARDLINK: b"1",
+    stat.S_IFLNK: b"2",
+    stat.S_IFCHR: b"3",
+    stat.S_IFBLK: b"4",
+    stat.S_IFDIR: b"5",
+    stat.S_IFIFO: b"6",
+}
+_NAME, _PREFIX = 100, 155
+_OCTAL_7 = 0o7777777
+_OCTAL_11 = 0o77777777777
+_SECOND = 1_000_000_000
+_COPY = 1 << 20
+_EXTENDED = Header(b"././@PaxHeader", 0o644, 0, 0, 0, 0, b"x", b"", 0, 0)
+
+
+class TarWriter:
+    """Writes entries to ``out``, which stays the caller's."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def add(self, entry: Entry, data: BinaryIO | None = None) -> None:
+        """Write an entry; ``data`` gives the content of a regular file.
+
+        Should ``data`` be shorter than the entry says (someone truncated the file meanwhile), the
+        rest is zeros; should it be longer, the rest is left out.
+        """
+        records = _records(entry)
+        if records:
+            body = pax.encode(records)
+            self._out.write(_block(_EXTENDED._replace(size=len(body))))
+            self._out.write(body + bytes(-len(body) % BLOCK))
+        self._out.write(_entry_header(entry))
+        if data is not None and entry.size:
+            self._copy(data, entry.size)
+
+    def close(self) -> None:
+        """Write the end mark."""
+        self._out.write(ZERO_BLOCK * 2)
+
+    def _copy(self, data: BinaryIO, size: int) -> None:
+        left = size
+        while left:
+            chunk = data.read(min(left, _COPY)) or bytes(min(left, _COPY))
+            self._out.write(chunk)
+            left -= len(chunk)
+        self._out.write(bytes(-size % BLOCK))
+
+
+def _records(entry: Entry) -> list[tuple[bytes, bytes]]:
+    """The PAX records that the entry needs, sorted by key."""
+    found: dict[bytes, bytes] = {}
+    if _split(entry.name) is None:
+        found[b"path"] = entry.name
+    if len(entry.link) > _NAME:
+        found[b"linkpath"] = entry.link
+    seconds, nanoseconds = divmod(entry.mtime, _SECOND)
+    if nanoseconds or not 0 <= seconds <= _OCTAL_11:
+        found[b"mtime"] = _time(entry.mtime)
+    if entry.size > _OCTAL_11:
+        found[b"size"] = str(entry.size).encode()
+    for key, owner in ((b"uid", entry.uid), (b"gid", entry.gid)):
+        if owner > _OCTAL_7:
+            found[key] = str(owner).encode()
+    for name, attribute in entry.xattrs.items():
+        found[pax.SCHILY_XATTR + name] = attribute
+    return sorted(found.items())
+
+
+def _time(ns: int) -> bytes:
+    seconds, nanoseconds = divmod(abs(ns), _SECOND)
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
+    return f"{'-' if ns < 0 else ''}{seconds}{fraction}".encode()
+
+
+def _entry_header(entry: Entry) -> bytes:
+    name, prefix = _split(entry.name) or (entry.name[:_NAME], b"")
+    seconds = entry.mtime // _SECOND
+    fields = Header(
+        name,
+        entry.mode,
+        min(entry.uid, _OCTAL_7),
+        min(entry.gid, _OCTAL_7),
+        min(entry.size, _OCTAL_11),
+        seconds if 0 <= seconds <= _OCTAL_11 else 0,
+        _TYPEFLAGS[entry.type],
+        entry.link[:_NAME],
+        entry.rdev >> 8 & 0xFFF,
+        (entry.rdev & 0xFF) | (entry.rdev >> 12 & 0xFFF00),
+    )
+    return _block(fields, prefix)
+
+
+def _block(fields: Header, prefix: bytes = b"") -> bytes:
+    block = bytearray(BLOCK)
+
+    def put(at: int, value: bytes) -> None:
+        block[at : at + len(value)] = value
+
+    put(0, fields.name)
+    put(100, b"%07o" % fields.mode)
+    put(108, b"%07o" % fields.uid)
+    put(116, b"%07o" % fields.gid)
+    put(124, b"%011o" % fields.size)
+    put(136, b"%011o" % fields.mtime)
+    put(148, b" " * 8)
+    put(156, fields.typeflag)
+    put(157, fields.link)
+    put(257, b"ustar\x0000")
+    put(329, b"%07o" % fields.major)
+    put(337, b"%07o" % fields.minor)
+    put(345, prefix)
+    put(148, b"%06o\0" % sum(block))
+    return bytes(block)
+
+
+def _split(name: bytes) -> tuple[bytes, bytes] | None:
+    """The name as ustar's name and prefix; None when it does not fit."""
+    if len(name) <= _NAME:
+        return name, b""
+    cut = name.rfind(b"/", 0, min(_PREFIX + 1, len(name) - 1))
+    if cut <= 0 or not 0 < len(name) - cut - 1 <= _NAME:
+        return None
+    return name[cut + 1 :], name[:cut]
