@@ -1,0 +1,107 @@
+"""The mounts of a container, in the order in which they are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from knarr.containers.record import MountKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from knarr.containers.record import MountRecord
+    from knarr.oci.runtime_spec import SpecMount
+
+    from .inputs import SpecInputs
+
+_SAFE = ["nosuid", "noexec", "nodev"]
+_SHM = "/dev/shm"  # noqa: S108 - a mount point
+_WRITABLE_UNDER_READONLY_ROOT = frozenset({"/proc", "/dev", "/dev/pts", _SHM, "/dev/mqueue"})
+_SHARED = frozenset({"shared", "rshared"})
+_SLAVE = frozenset({"slave", "rslave"})
+
+
+def mounts(inputs: SpecInputs) -> list[SpecMount]:
+    """Docker's own mounts, the managed files, then what the record asks for.
+
+    A mount of the record takes the place of ours at the same target, and one at ``/dev`` that of
+    everything below it.
+    """
+    record = inputs.record
+    own = {mount.target for mount in record.mounts}
+    kept = [
+        mount
+        for mount in [*_system(inputs), *_managed(inputs)]
+        if mount["destination"] not in own
+        and not ("/dev" in own and mount["destination"].startswith("/dev/"))
+    ]
+    if record.host_config.readonly_rootfs:
+        for mount in kept:
+            if mount["destination"] not in _WRITABLE_UNDER_READONLY_ROOT:
+                mount["options"] = [*mount["options"], "ro"]
+    return kept + [_requested(mount) for mount in record.mounts]
+
+
+def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
+    host = inputs.record.host_config
+    access = ["rw"] if host.privileged else ["ro"]
+    yield _mount("/proc", "proc", "proc", _SAFE)
+    yield _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"])
+    yield _mount(
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    )
+    yield _mount("/sys", "sysfs", "sysfs", [*_SAFE, *access])
+    yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_SAFE, "relatime", *access])
+    if host.ipc_mode == "host":
+        yield _mount("/dev/mqueue", "bind", "/dev/mqueue", ["rbind", *_SAFE])
+        yield _mount(_SHM, "bind", _SHM, ["rbind", *_SAFE])
+        return
+    yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
+    if host.ipc_mode != "none":
+        size = f"size={host.shm_size}"
+        yield _mount(_SHM, "tmpfs", "shm", [*_SAFE, "mode=1777", size])
+
+
+def _managed(inputs: SpecInputs) -> Iterable[SpecMount]:
+    for target, source in (
+        ("/etc/resolv.conf", inputs.files.resolv_conf),
+        ("/etc/hostname", inputs.files.hostname),
+        ("/etc/hosts", inputs.files.hosts),
+    ):
+        yield _mount(target, "bind", source, ["rbind", "rprivate"])
+
+
+def _requested(mount: MountRecord) -> SpecMount:
+    access = "ro" if mount.read_only else "rw"
+    if mount.kind is MountKind.TMPFS:
+        return _mount(mount.target, "tmpfs", "tmpfs", _tmpfs_options(mount.options, access))
+    bind = "rbind" if mount.recursive else "bind"
+    return _mount(
+        mount.target, "bind", mount.source, [bind, mount.propagation or "rprivate", access]
+    )
+
+
+def _tmpfs_options(given: Sequence[str], access: str) -> list[str]:
+    """Docker's safe defaults; a given option replaces the default that it contradicts."""
+    options = ["noexec", "nosuid", "nodev", access]
+    for option in given:
+        opposite = option.removeprefix("no") if option.startswith("no") else f"no{option}"
+        pair = {"ro": "rw", "rw": "ro"}.get(option, opposite)
+        options = [kept for kept in options if kept not in {option, pair}]
+        options.append(option)
+    return options
+
+
+def root_propagation(requested: Iterable[MountRecord]) -> str:
+    """The propagation that the root needs so that the mounts below it can have theirs."""
+    kinds = {mount.propagation for mount in requested}
+    if kinds & _SHARED:
+        return "shared"
+    return "rslave" if kinds & _SLAVE else ""
+
+
+def _mount(destination: str, kind: str, source: str, options: Sequence[str]) -> SpecMount:
+    return {"destination": destination, "type": kind, "source": source, "options": list(options)}
