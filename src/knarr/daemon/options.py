@@ -1,0 +1,143 @@
+"""Flags of ``knarr daemon`` and its configuration file.
+
+Law: a flag counts more than the file, the file more than the default; ``-H`` flags replace the
+file's ``hosts``. The file is TOML with the names of the flags; a name that does not exist is an
+error, so that a typing mistake does not silently leave a default in force::
+
+    data-root = "/srv/knarr"
+    hosts = ["unix:///run/knarr/knarr.sock"]
+    log-level = "debug"
+    default-runtime = "runc"
+    labels = ["site=a"]
+    [runtimes]
+    runc = "/usr/sbin/runc"
+    [log-opts]
+    max-size = "10m"
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from knarr.engine.parts import DEFAULT_EXEC_ROOT, OWN_RUNTIME
+from knarr.errors import InvalidArgumentError
+from knarr.snapshots import BACKENDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_DATA_ROOT = "/var/lib/knarr"
+DEFAULT_CONFIG = Path("/etc/knarr/knarr.toml")
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Options(NamedTuple):
+    """What the engine is started with; all paths are absolute."""
+
+    data_root: Path
+    exec_root: Path
+    hosts: tuple[str, ...]
+    pidfile: Path
+    log_level: str
+    backend: str | None
+    labels: tuple[str, ...]
+    default_runtime: str
+    runtimes: dict[str, str]
+    log_options: dict[str, str]
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """The configuration file."""
+
+    data_root: str | None = None
+    exec_root: str | None = None
+    hosts: tuple[str, ...] = ()
+    pidfile: str | None = None
+    log_level: str | None = None
+    storage_backend: str | None = None
+    labels: tuple[str, ...] = ()
+    default_runtime: str = OWN_RUNTIME
+    runtimes: dict[str, str] = {}
+    log_opts: dict[str, str] = {}
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """The options of a command line; raises ``InvalidArgumentError`` for a bad file.
+
+    Wrong flags, and ``--help``, end the process as argparse does.
+    """
+    given = _parser().parse_args(argv)
+    file = _read(given.config)
+    exec_root = _absolute(given.exec_root or file.exec_root or DEFAULT_EXEC_ROOT)
+    level = given.log_level or file.log_level or "info"
+    if level not in LEVELS:
+        raise InvalidArgumentError(f'unknown log level "{level}"', hint=f"one of {LEVELS}")
+    default_runtime = file.default_runtime
+    if default_runtime not in {OWN_RUNTIME, *file.runtimes}:
+        raise InvalidArgumentError(f'default runtime "{default_runtime}" is not configured')
+    for name, path in file.runtimes.items():
+        if not Path(path).is_absolute() or name == OWN_RUNTIME:
+            raise InvalidArgumentError(f'runtime "{name}" needs another name or an absolute path')
+    hosts = tuple(given.host or ()) or file.hosts or (f"unix://{exec_root}/knarr.sock",)
+    return Options(
+        data_root=_absolute(given.data_root or file.data_root or DEFAULT_DATA_ROOT),
+        exec_root=exec_root,
+        hosts=hosts,
+        pidfile=_absolute(given.pidfile or file.pidfile or f"{exec_root}/knarr.pid"),
+        log_level=level,
+        backend=given.storage_backend or file.storage_backend,
+        labels=file.labels,
+        default_runtime=default_runtime,
+        runtimes=file.runtimes,
+        log_options=file.log_opts,
+    )
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="knarr daemon", description="The knarr engine and its API.", allow_abbrev=False
+    )
+    parser.add_argument("--config", metavar="FILE", help=f"read options (default {DEFAULT_CONFIG})")
+    parser.add_argument(
+        "--data-root", metavar="DIR", help=f"persistent state (default {DEFAULT_DATA_ROOT})"
+    )
+    parser.add_argument(
+        "--exec-root", metavar="DIR", help=f"state until reboot (default {DEFAULT_EXEC_ROOT})"
+    )
+    parser.add_argument(
+        "-H",
+        "--host",
+        action="append",
+        metavar="URL",
+        help="listen on unix:///path, tcp://address:port or fd://; may be repeated",
+    )
+    parser.add_argument("--pidfile", metavar="FILE", help="write the process id there")
+    parser.add_argument("-l", "--log-level", choices=LEVELS, help="what to log (default info)")
+    parser.add_argument(
+        "--storage-backend", choices=BACKENDS, help="how layers are stored (default: the best)"
+    )
+    return parser
+
+
+def _read(path: str | None) -> _File:
+    if path is None and not DEFAULT_CONFIG.exists():
+        return _File()
+    chosen = Path(path) if path is not None else DEFAULT_CONFIG
+    try:
+        content = tomllib.loads(chosen.read_text())
+        return msgspec.convert(content, _File)
+    except OSError as error:
+        raise InvalidArgumentError(
+            f'read configuration "{chosen}": {(error.strerror or str(error)).lower()}'
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise InvalidArgumentError(f'configuration "{chosen}": {error}') from error

@@ -1,0 +1,240 @@
+"""Making a container out of a request.
+
+Order: the request is checked, the writable layer made, then the record stored: a crash between
+leaves a writable layer without a record, which the next start of the engine clears away.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from knarr.api.containers import ContainerCreateResponse
+from knarr.api.host_config import HostConfig
+from knarr.containers import binds, merge, names, rootview, validate
+from knarr.containers import record as records
+from knarr.containers.record import MountKind, MountRecord, Record
+from knarr.content.failure import translated
+from knarr.errors import InvalidArgumentError, NotFoundError
+from knarr.network import modes
+from knarr.oci import platform as platforms
+from knarr.sys import faults
+from knarr.volumes import fill, is_empty
+
+from . import about, joining
+from .live import LiveContainer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from knarr.api.containers import ContainerConfig, ContainerCreateRequest
+    from knarr.images.image import Image
+    from knarr.oci.digest import DiffID
+    from knarr.oci.platform import Platform
+
+    from .parts import Parts
+
+
+class Checked(NamedTuple):
+    """A request that can be carried out."""
+
+    record: Record
+    requested: tuple[binds.Requested, ...]
+    warnings: list[str]
+
+
+class Creation:
+    """Makes containers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def create(
+        self, name: str, request: ContainerCreateRequest, platform: str | None
+    ) -> ContainerCreateResponse:
+        """Make one; on an error nothing is left of it."""
+        containers = self._parts.containers
+        container_id = names.new_id()
+        chosen = names.check(name) if name else names.generate(containers.names)
+        containers.reserve(chosen, container_id)
+        try:
+            async with self._parts.image_gate.inside():
+                image = await self._image(request.image, platform)
+                checked = self.check(container_id, chosen, request, image)
+                record = await self._parts.workers.run(lambda: self._make(checked))
+        except BaseException:
+            containers.release(chosen)
+            raise
+        live = LiveContainer(record)
+        live.has_task = False
+        containers.add(live)
+        self._parts.events.publish("container", "create", record.id, about.container(record))
+        return ContainerCreateResponse(id=record.id, warnings=checked.warnings)
+
+    async def image(self, request: ContainerCreateRequest) -> Image:
+        """The image of a request."""
+        return await self._image(request.image, None)
+
+    async def _image(self, name: str, platform: str | None) -> Image:
+        if not name:
+            raise InvalidArgumentError("no image was specified")
+        images = self._parts.images
+        image = images.known(name)
+        if image is None:
+            image = await self._parts.workers.run(lambda: images.resolve(name))
+        if platform and not _provides(image, platforms.parse(platform).normalized()):
+            raise NotFoundError(
+                f"image with reference {name} was found but does not provide the specified "
+                f"platform ({platform})"
+            )
+        return image
+
+    def check(
+        self, container_id: str, name: str, request: ContainerCreateRequest, image: Image
+    ) -> Checked:
+        """The record that the request leads to, and the mounts that are still to be made."""
+        parts = self._parts
+        config = merge.with_image(request.config(), image.config)
+        validate.config(config)
+        host, warnings = validate.host_config(
+            merge.with_defaults(
+                request.host_config or HostConfig(),
+                runtime=parts.settings.default_runtime,
+                log=parts.settings.log,
+                unified_cgroups=parts.facts.layout.mode == "unified",
+            ),
+            parts.facts,
+            parts.settings.runtime_names,
+        )
+        host, config, more = self._network(container_id, host, config)
+        command = [*(config.entrypoint or ()), *(config.cmd or ())]
+        record = Record(
+            id=container_id,
+            name=name,
+            created_ns=time.time_ns(),
+            image_id=image.id,
+            image_name=request.image,
+            layers=tuple(image.layers),
+            path=command[0],
+            args=tuple(command[1:]),
+            config=config,
+            host_config=host,
+            endpoints=modes.endpoints(host.network_mode, request.networking_config),
+        )
+        warnings = [*_remarks(config, image), *warnings, *more]
+        return Checked(record, binds.requested(config, host), warnings)
+
+    def _network(
+        self, container_id: str, host: HostConfig, config: ContainerConfig
+    ) -> tuple[HostConfig, ContainerConfig, list[str]]:
+        """The mode in its final form, the host name that goes with it, and warnings."""
+        owner = self._owner(host.network_mode)
+        if owner is not None:
+            if config.hostname:
+                raise InvalidArgumentError("conflicting options: hostname and the network mode")
+            host = msgspec.structs.replace(host, network_mode=f"container:{owner.id}")
+            hostname = owner.record.config.hostname
+        elif host.network_mode == "host" or host.uts_mode == "host":
+            hostname = config.hostname or self._parts.facts.hostname
+        else:
+            hostname = config.hostname or container_id[:12]
+        process_owner = self._owner(host.pid_mode)
+        if process_owner is not None:
+            host = msgspec.structs.replace(host, pid_mode=f"container:{process_owner.id}")
+        config = msgspec.structs.replace(config, hostname=hostname)
+        return host, config, modes.check(host.network_mode)
+
+    def _owner(self, mode: str) -> LiveContainer | None:
+        """Whose namespace the mode joins; one that is not there is a bad request.
+
+        Not 404: to that, docker answers by pulling the image.
+        """
+        try:
+            return joining.owner(mode, self._parts.containers)
+        except NotFoundError as error:
+            raise InvalidArgumentError(error.message) from error
+
+    def _make(self, checked: Checked) -> Record:
+        """In a worker: everything that is stored; takes back what it made when it fails."""
+        parts, record = self._parts, checked.record
+        made: list[str] = []
+        try:
+            with translated("create the container"):
+                record.mounts = tuple(
+                    self._mount(item, record.layers, made) for item in checked.requested
+                )
+                parts.snapshots.prepare(record.id, record.layers)
+                faults.point("create.snapshot-made")
+                parts.database.containers.insert(
+                    record.id,
+                    record.name,
+                    record.image_id,
+                    record.layers,
+                    records.encode(record),
+                    durable=not record.host_config.auto_remove,
+                )
+                faults.point("create.recorded")
+        except BaseException:
+            parts.snapshots.remove(record.id)
+            for name in made:
+                parts.volumes.remove(name)
+            raise
+        return record
+
+    def _fill(self, layers: Sequence[DiffID], target: str, path: Path) -> None:
+        """Give an empty volume what the image has where it is mounted, if it has a directory."""
+        with (
+            rootview.of_mounts(self._parts.snapshots.view(layers)) as root,
+            rootview.directory(root, target) as source,
+        ):
+            if source is not None:
+                fill(source, path)
+
+    def _mount(
+        self, item: binds.Requested, layers: Sequence[DiffID], made: list[str]
+    ) -> MountRecord:
+        mount = item.mount
+        if mount.kind is MountKind.VOLUME:
+            volume, is_new = self._parts.volumes.create(mount.name)
+            if is_new:
+                made.append(volume.name)
+            path = self._parts.volumes.path(volume.name)
+            if mount.copy and is_empty(path):
+                self._fill(layers, mount.target, path)
+            return msgspec.structs.replace(mount, name=volume.name, source=str(path))
+        if (
+            mount.kind is MountKind.BIND
+            and not item.create_source
+            and not os.path.lexists(mount.source)
+        ):
+            raise InvalidArgumentError(
+                'invalid mount config for type "bind": bind source path does not exist: '
+                f"{mount.source}"
+            )
+        return mount
+
+
+def _remarks(config: ContainerConfig, image: Image) -> list[str]:
+    """What is accepted and will not do what the user may expect."""
+    found = []
+    here, have = platforms.host().normalized(), image.platform.normalized()
+    if (have.os, have.architecture) != (here.os, here.architecture):
+        found.append(
+            f"The requested image's platform ({have}) does not match the detected host platform "
+            f"({here})"
+        )
+    if config.healthcheck and (config.healthcheck.test or ["NONE"])[0] != "NONE":
+        found.append("Health checks are not built yet: the health of the container is not watched")
+    return found
+
+
+def _provides(image: Image, wanted: Platform) -> bool:
+    """Whether the image is for this platform; a variant counts only if one is asked for."""
+    have = image.platform.normalized()
+    return (have.os, have.architecture) == (wanted.os, wanted.architecture) and (
+        not wanted.variant or have.variant == wanted.variant
+    )

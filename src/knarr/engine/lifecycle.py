@@ -1,0 +1,262 @@
+"""Start and end of a container's process, and the restart policy between them.
+
+Law: the lock of the container is held while its record changes, never while its process is waited
+for. The end of a process is taken in one place, ``ended``, whatever caused it: there the record is
+stored before the supervisor may forget the exit, so that no crash between loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from knarr.containers.record import Status
+from knarr.errors import ConflictError, KnarrError, NotModifiedError
+from knarr.sys import faults
+
+from . import about, joining, startfailure
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from knarr.supervisor.client import Exit, Started
+
+    from .live import LiveContainer
+    from .parts import Parts
+    from .preparation import Preparation
+    from .removal import Removal
+
+_log = logging.getLogger(__name__)
+
+#: What an exec ends with that goes down with its container.
+_KILLED = 137
+_FIRST_BACKOFF = 0.1
+_LONGEST_BACKOFF = 60.0
+#: A container that ran this long, in nanoseconds, is started again without further waiting.
+_STEADY = 10_000_000_000
+
+
+class Lifecycle:
+    """Starts containers and takes their ends."""
+
+    def __init__(self, parts: Parts, preparation: Preparation, removal: Removal) -> None:
+        self._parts = parts
+        self._preparation = preparation
+        self._removal = removal
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self, live: LiveContainer) -> None:
+        """Start the container; ``NotModifiedError`` when it runs.
+
+        When it cannot be started, the error stays in its record; one that is to be removed at its
+        end is removed now.
+        """
+        async with live.lock:
+            _check_startable(live)
+            _cancel_restart(live)
+            live.record.state.stopped_by_user = False
+            live.record.state.restart_count = 0
+            failure = await self._try_start(live)
+        if failure is None:
+            return
+        if live.record.host_config.auto_remove:
+            await self._removal.remove(live)
+        raise failure
+
+    async def _try_start(self, live: LiveContainer) -> KnarrError | None:
+        """Start it, under its lock; the error is returned when its record holds it."""
+        record = live.record
+        workers = self._parts.workers
+        live.has_task = True
+        try:
+            join = joining.of(record, self._parts.containers)
+            prepared = await workers.run(lambda: self._preparation.prepare(record, join))
+        except KnarrError as error:
+            return await self._failed(live, error, error)
+        try:
+            started = await self._parts.supervisor.start(prepared.request)
+        except KnarrError as error:
+            return await self._failed(live, error, startfailure.of_container(error))
+        faults.point("start.started")
+        self.note_start(live, started)
+        self._parts.containers.note_lazily(live)
+        return None
+
+    async def _failed(self, live: LiveContainer, cause: KnarrError, told: KnarrError) -> KnarrError:
+        state = live.record.state
+        state.exit_code = startfailure.exit_code(cause)
+        state.error = told.message
+        _log.warning("container=%s start failed: %s", live.record.short_id, told)
+        await self._forget_task(live)
+        await self._parts.containers.note(live)
+        return told
+
+    def note_start(self, live: LiveContainer, started: Started) -> None:
+        """Write down that the process runs."""
+        state = live.record.state
+        state.status = Status.RUNNING
+        state.pid, state.started_ns = started.pid, started.started_ns
+        state.exit_code, state.error, state.oom_killed = 0, "", False
+        self._parts.events.publish("container", "start", live.id, about.container(live.record))
+
+    def on_exit(self, ended: Exit) -> None:
+        """A process has ended; called by the supervisor's client, on the loop."""
+        live = self._parts.containers.find(ended.id)
+        if live is None:
+            return
+        if ended.exec_id:
+            self._exec_ended(live, ended)
+        else:
+            self.spawn(self.ended(live, ended))
+
+    def _exec_ended(self, live: LiveContainer, ended: Exit) -> None:
+        started = live.execs.get(ended.exec_id)
+        if started is None:
+            return
+        started.end(ended.exit_code)
+        self._parts.events.publish(
+            "container",
+            "exec_die",
+            live.id,
+            about.container(live.record, execID=started.id, exitCode=str(ended.exit_code)),
+        )
+
+    async def ended(self, live: LiveContainer, ended: Exit) -> None:
+        """The container's process has ended: record, events, then removal or another start."""
+        async with live.lock:
+            if not _is_news(live, ended):
+                return
+            self._note_end(live, ended)
+            again = self._wants_restart(live)
+            remove = live.record.host_config.auto_remove and not (again or live.is_kept)
+            if again:
+                live.record.state.status = Status.RESTARTING
+            if not remove:
+                await self._parts.containers.note(live)
+                live.tell_exit()
+                await self._forget_task(live)
+        if remove:
+            live.tell_exit()
+            await self._remove_at_end(live)
+        elif again:
+            live.restart = asyncio.create_task(self._restart_later(live))
+
+    def _note_end(self, live: LiveContainer, ended: Exit) -> None:
+        state = live.record.state
+        state.status = Status.EXITED
+        state.pid = 0
+        state.started_ns = ended.started_ns or state.started_ns
+        state.exit_code, state.error = ended.exit_code, ended.error
+        state.oom_killed, state.finished_ns = ended.oom_killed, ended.finished_ns
+        for one in live.execs.values():
+            if one.running:
+                one.end(_KILLED)
+        publish = self._parts.events.publish
+        if ended.oom_killed:
+            publish("container", "oom", live.id, about.container(live.record))
+        seconds = max(0, ended.finished_ns - state.started_ns) // 1_000_000_000
+        publish(
+            "container",
+            "die",
+            live.id,
+            about.container(live.record, exitCode=str(ended.exit_code), execDuration=str(seconds)),
+        )
+
+    async def _forget_task(self, live: LiveContainer) -> None:
+        """Let supervisor and disk forget the process; what fails is taken up by the next start."""
+        live.has_task = False  # before the request: an attach after it may leave something again
+        try:
+            await self._parts.supervisor.delete(live.id)
+            self._preparation.discard(live.record)
+        except KnarrError as error:
+            live.has_task = True
+            _log.warning("container=%s cleaning up failed: %s", live.record.short_id, error)
+
+    async def _remove_at_end(self, live: LiveContainer) -> None:
+        try:
+            await self._removal.remove(live)
+        except KnarrError as error:
+            _log.error("container=%s removal failed: %s", live.record.short_id, error)
+
+    def _wants_restart(self, live: LiveContainer) -> bool:
+        policy, state = live.record.host_config.restart_policy, live.record.state
+        if self._closing or state.stopped_by_user:
+            return False
+        if policy.name in {"always", "unless-stopped"}:
+            return True
+        limit = policy.maximum_retry_count
+        return (
+            policy.name == "on-failure"
+            and state.exit_code != 0
+            and (limit == 0 or state.restart_count < limit)
+        )
+
+    async def _restart_later(self, live: LiveContainer) -> None:
+        """Start it again by its policy, after a pause that doubles while it keeps failing."""
+        state = live.record.state
+        while True:
+            steady = state.finished_ns - state.started_ns > _STEADY
+            pause = _FIRST_BACKOFF * 2 ** min(0 if steady else state.restart_count, 20)
+            await asyncio.sleep(min(pause, _LONGEST_BACKOFF))
+            async with live.lock:
+                if state.status is not Status.RESTARTING or live.removing:
+                    return
+                live.restart = None
+                state.restart_count += 1
+                if await self._try_start(live) is None:
+                    return
+                if not self._wants_restart(live):
+                    state.status = Status.EXITED
+                    await self._parts.containers.note(live)
+                    live.tell_exit()
+                    return
+
+    def resume(self, live: LiveContainer) -> None:
+        """Start a container whose policy wants it to run, after a restart of the engine."""
+        live.record.state.status = Status.RESTARTING
+        live.restart = asyncio.create_task(self._restart_later(live))
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run something beside; ``close`` waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_report)
+
+    async def close(self) -> None:
+        """Finish what is under way; nothing is started again after this."""
+        self._closing = True
+        for live in self._parts.containers:
+            _cancel_restart(live)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a background task failed", exc_info=error)
+
+
+def _cancel_restart(live: LiveContainer) -> None:
+    if live.restart is not None:
+        live.restart.cancel()
+        live.restart = None
+
+
+def _is_news(live: LiveContainer, ended: Exit) -> bool:
+    """Whether this exit is later than what the record knows."""
+    state = live.record.state
+    if state.status in {Status.RUNNING, Status.PAUSED}:
+        return not ended.started_ns or ended.started_ns >= state.started_ns
+    return ended.started_ns > state.started_ns
+
+
+def _check_startable(live: LiveContainer) -> None:
+    if live.removing or live.record.state.status in {Status.REMOVING, Status.DEAD}:
+        raise ConflictError("container is marked for removal and cannot be started")
+    if live.record.state.status is Status.PAUSED:
+        raise ConflictError("cannot start a paused container, try unpause instead")
+    if live.record.state.status is Status.RUNNING:
+        raise NotModifiedError(f"container {live.id} is already running")

@@ -1,0 +1,97 @@
+"""API versions: the prefix of the path, and what older clients expect to be different.
+
+Law: the prefix is taken off before routing. A path without one speaks the newest version. The rest
+of the server treats all versions alike; only the differences that clients notice are made here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from knarr.api.mounts import BindOptions
+from knarr.api.system import API_VERSION, MIN_API_VERSION
+from knarr.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knarr.api.containers import ContainerCreateRequest
+    from knarr.api.host_config import HostConfig
+    from knarr.api.images import ImageSummary
+    from knarr.api.mounts import Mount
+
+Version = tuple[int, int]
+
+NEWEST: Version = (1, 51)
+OLDEST: Version = (1, 24)
+
+
+def split(path: str) -> tuple[Version, str]:
+    """The version that a path asks for, and the path without it.
+
+    Raises ``InvalidArgumentError`` with Docker's words for a version that is not spoken. A path
+    that only looks like a version is returned as it is, for the router to refuse.
+    """
+    if not path.startswith("/v") or not path[2:3].isdigit():
+        return NEWEST, path
+    text, slash, rest = path[2:].partition("/")
+    major, _, minor = text.partition(".")
+    if not slash or not (major + minor).isdigit() or not (major + minor).isascii():
+        return NEWEST, path
+    version = int(major[:9]), int(minor[:9] or "0")
+    if version < OLDEST:
+        raise InvalidArgumentError(
+            f"client version {text} is too old. Minimum supported API version is "
+            f"{MIN_API_VERSION}, please upgrade your client to a newer version"
+        )
+    if version > NEWEST:
+        raise InvalidArgumentError(
+            f"client version {text} is too new. Maximum supported API version is {API_VERSION}"
+        )
+    return version, "/" + rest
+
+
+def adjusted_create(request: ContainerCreateRequest, version: Version) -> ContainerCreateRequest:
+    """The request with the defaults that clients of this version rely on."""
+    host = request.host_config
+    if host is None:
+        return request
+    changes: dict[str, object] = {}
+    if host.pids_limit is not None and host.pids_limit <= 0:
+        # 0 and every negative number have always meant "no limit" here.
+        changes["pids_limit"] = None
+    if version < (1, 40) and not host.ipc_mode:
+        changes["ipc_mode"] = "shareable"
+    if version < (1, 41) and not host.cgroupns_mode:
+        changes["cgroupns_mode"] = "host"
+    if version < (1, 44) and host.mounts:
+        changes["mounts"] = [_non_recursive_read_only(each) for each in host.mounts]
+    if not changes:
+        return request
+    adjusted: HostConfig = msgspec.structs.replace(host, **changes)
+    return msgspec.structs.replace(request, host_config=adjusted)
+
+
+def image_summaries(summaries: Sequence[ImageSummary], version: Version) -> object:
+    """The list of images, with the fields that were taken out of it since this version."""
+    if version >= (1, 44):
+        return summaries
+    made = [msgspec.to_builtins(each) for each in summaries]
+    for each in made:
+        each["VirtualSize"] = each["Size"]
+        if version < (1, 43) and not each["RepoTags"]:
+            each["RepoTags"] = ["<none>:<none>"]
+        if version < (1, 43) and not each["RepoDigests"] and each["RepoTags"] == ["<none>:<none>"]:
+            each["RepoDigests"] = ["<none>@<none>"]
+    return made
+
+
+def _non_recursive_read_only(mount: Mount) -> Mount:
+    """Before 1.44 a read-only bind mount left the mounts below it writable."""
+    if mount.type != "bind" or not mount.read_only:
+        return mount
+    options = mount.bind_options or BindOptions()
+    options = msgspec.structs.replace(options, read_only_non_recursive=True)
+    return msgspec.structs.replace(mount, bind_options=options)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from knarr.daemon import locks, logs, options
+from knarr.errors import ConflictError, InvalidArgumentError
+
+
+@pytest.fixture(autouse=True)
+def no_default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "DEFAULT_CONFIG", tmp_path / "absent.toml")
+
+
+def test_defaults() -> None:
+    chosen = options.parse([])
+    assert chosen.data_root == Path("/var/lib/knarr")
+    assert chosen.exec_root == Path("/run/knarr")
+    assert chosen.hosts == ("unix:///run/knarr/knarr.sock",)
+    assert chosen.pidfile == Path("/run/knarr/knarr.pid")
+    assert (chosen.log_level, chosen.default_runtime, chosen.backend) == ("info", "knarr", None)
+
+
+def test_flags() -> None:
+    chosen = options.parse(
+        "--data-root d --exec-root /e -H fd:// --host unix:///x --pidfile p -l debug".split()
+    )
+    assert chosen.data_root == Path.cwd() / "d"
+    assert chosen.hosts == ("fd://", "unix:///x")
+    assert chosen.pidfile == Path.cwd() / "p"
+    assert chosen.log_level == "debug"
+
+
+def test_the_socket_follows_the_exec_root() -> None:
+    assert options.parse(["--exec-root", "/e"]).hosts == ("unix:///e/knarr.sock",)
+
+
+def test_file_and_flags(tmp_path: Path) -> None:
+    file = tmp_path / "knarr.toml"
+    file.write_text('data-root = "/file"\nhosts = ["unix:///a", "fd://"]\nlog-level = "error"\n')
+    chosen = options.parse(["--config", str(file), "--log-level", "debug"])
+    assert chosen.data_root == Path("/file")
+    assert chosen.hosts == ("unix:///a", "fd://")
+    assert chosen.log_level == "debug"
+
+
+def test_a_missing_file_is_an_error_only_if_it_was_named(tmp_path: Path) -> None:
+    options.parse([])
+    with pytest.raises(InvalidArgumentError, match="read configuration"):
+        options.parse(["--config", str(tmp_path / "absent.toml")])
+
+
+@pytest.mark.parametrize("argv", [["--data"], ["--nonsense"], ["word"], ["-l", "loud"]])
+def test_wrong_flags_end_the_process(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        options.parse(argv)
+    assert caught.value.code == 2
+    assert "usage: knarr daemon" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("plain", "plain"),
+        ("/a/b:c", "/a/b:c"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ('a"b', '"a\\"b"'),
+        ("a=b", '"a=b"'),
+        ("line\nbreak", '"line\\nbreak"'),
+        ("grüße", "grüße"),
+    ],
+)
+def test_values_are_quoted_where_a_reader_needs_it(value: str, shown: str) -> None:
+    assert logs.quoted(value) == shown
+
+
+def test_an_event_is_one_line() -> None:
+    try:
+        int("x")
+    except ValueError:
+        record = logging.LogRecord("n", logging.ERROR, "", 0, "it %s", ("broke\n",), sys.exc_info())
+    line = logs.KeyValueFormatter().format(record)
+    assert "\n" not in line
+    assert line.startswith("time=20")
+    assert 'level=error logger=n msg="it broke\\n" error="Traceback' in line
+
+
+def test_a_root_is_locked_once(tmp_path: Path) -> None:
+    with (
+        locks.RootLock(tmp_path, "data root"),
+        pytest.raises(ConflictError, match="in use by another engine, process"),
+        locks.RootLock(tmp_path, "data root"),
+    ):
+        pytest.fail("two at once")
+    with locks.RootLock(tmp_path, "data root"):
+        pass
