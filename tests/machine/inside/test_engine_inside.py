@@ -1,0 +1,52 @@
+"""The whole engine on a host with cgroup v2 only: what a user does first, and what must hold."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.engine import Engine
+
+pytestmark = pytest.mark.needs_root
+
+LIMITS = ["-m", "64m", "--memory-swap", "64m", "--cpus", "0.5", "--pids-limit", "20"]
+
+
+def test_limits_reach_the_container(engine: Engine) -> None:
+    files = "cat memory.max memory.swap.max cpu.max pids.max"
+    script = f"cat /proc/self/cgroup; cd /sys/fs/cgroup; {files}"
+    done = engine.docker("run", "--rm", "--network", "none", *LIMITS, "busybox", "sh", "-c", script)
+    expected = ["0::/", str(64 << 20), "0", "50000 100000", "20"]
+    assert done.out.splitlines() == expected
+    assert engine.get("/info")["CgroupVersion"] == "2"
+
+
+def test_memory_hog_is_killed_and_known_as_such(engine: Engine) -> None:
+    hog = ["busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1"]
+    options = ["--name", "hog", "--network", "none", "-m", "16m", "--memory-swap", "16m"]
+    assert engine.knarr("run", *options, *hog, check=False).code == 137
+    assert engine.get("/containers/hog/json")["State"]["OOMKilled"] is True
+    engine.knarr("rm", "hog")
+
+
+def test_exec_joins_the_cgroup_of_the_container(engine: Engine) -> None:
+    engine.knarr("run", "-d", "--name", "host", "--network", "none", "busybox", "sleep", "100")
+    assert engine.knarr("exec", "host", "cat", "/proc/self/cgroup").line == "0::/"
+    pid = engine.get("/containers/host/json")["State"]["Pid"]
+    assert "/knarr-" in Path(f"/proc/{pid}/cgroup").read_text()
+    engine.knarr("rm", "-f", "host")
+
+
+def test_containers_outlive_engine_and_supervisor(engine: Engine) -> None:
+    engine.knarr("run", "-d", "--name", "long", "--network", "none", "busybox", "sleep", "100")
+    pid = engine.get("/containers/long/json")["State"]["Pid"]
+    os.kill(engine.supervisor_pid(), signal.SIGKILL)
+    engine.kill9()
+    engine.start()
+    state = engine.get("/containers/long/json")["State"]
+    assert (state["Running"], state["Pid"]) == (True, pid)
+    assert engine.knarr("exec", "long", "echo", "yes").line == "yes"
+    engine.knarr("rm", "-f", "long")
