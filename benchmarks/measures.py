@@ -1,0 +1,210 @@
+"""What is measured, one function for each row of the table.
+
+Law: the peers take turns within one run, on the same input, through the same client; a row gives
+the median of each and their ratio. Nothing here asserts a time.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from peers import Connection, Dockerd, Engine, api, pss, runc_bundle
+
+from support import probes
+
+TRUE = {"Image": "busybox:latest", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
+RUN = ["run", "--rm", "--network", "none", "busybox:latest", "true"]
+
+
+class Row(NamedTuple):
+    """One line of the table; ``ours`` and ``theirs`` in ``unit``."""
+
+    name: str
+    peer: str
+    ours: float
+    theirs: float
+    unit: str
+    goal: str
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.theirs
+
+
+def interleaved(rounds: int, *work: Callable[[], object]) -> list[float]:
+    """The median seconds of each piece of work; the pieces take turns, one round unmeasured."""
+    times: list[list[float]] = [[] for _ in work]
+    for number in range(rounds + 1):
+        for index, piece in enumerate(work):
+            start = time.perf_counter()
+            piece()
+            if number:
+                times[index].append(time.perf_counter() - start)
+    return [statistics.median(each) for each in times]
+
+
+def command(args: list[str], host: str | None = None) -> Callable[[], None]:
+    """A command that must succeed, with DOCKER_HOST set."""
+    import os
+
+    env = os.environ | ({"DOCKER_HOST": host} if host else {})
+
+    def run() -> None:
+        subprocess.run(args, env=env, check=True, stdout=subprocess.DEVNULL)
+
+    return run
+
+
+def run_rm(ours: Engine, theirs: Dockerd, program: str, rounds: int = 25) -> list[Row]:
+    """``docker run --rm`` through the docker command line, and ``knarr run --rm`` through ours."""
+    docker = probes.docker_cli() or "docker"
+    mine, other, own, version = interleaved(
+        rounds,
+        command([docker, *RUN], ours.host),
+        command([docker, *RUN], theirs.host),
+        command([program, *RUN], ours.host),
+        command([docker, "version"], ours.host),
+    )
+    unit = "ms"
+    return [
+        Row("`docker run --rm --network none`", "dockerd", mine * 1e3, other * 1e3, unit, "0.15"),
+        Row(
+            "`knarr run --rm --network none`",
+            "dockerd, docker",
+            own * 1e3,
+            other * 1e3,
+            unit,
+            "0.12",
+        ),
+        Row(
+            "`docker run` above `docker version`",
+            "20 ms",
+            (mine - version) * 1e3,
+            20.0,
+            unit,
+            "1 (20 ms)",
+        ),
+    ]
+
+
+def request_to_exit(ours: Engine, base: Path, rounds: int = 40) -> list[Row]:
+    """Start a created container over the API until its exit is known, against ``runc run``.
+
+    Twice: until the engine knows the exit status (``FinishedAt``), and until a client that has
+    asked by a second request has been told.
+    """
+    bundle = runc_bundle(base, ["true"])
+    connection = Connection(ours.socket)
+    for number in range(rounds + 1):
+        connection.ask("POST", f"/containers/create?name=bench-{number}", 201, TRUE)
+    numbers = iter(range(rounds + 1))
+    known: list[float] = []
+
+    def engine() -> None:
+        name = f"bench-{next(numbers)}"
+        asked = time.time()
+        connection.ask("POST", f"/containers/{name}/start", 204)
+        connection.ask("POST", f"/containers/{name}/wait", 200)
+        state = json.loads(connection.ask("GET", f"/containers/{name}/json", 200))["State"]
+        known.append(seconds(state["FinishedAt"]) - asked)
+
+    runc = command(["runc", "--root", f"{base}/runc", "run", "--bundle", str(bundle), "bench"])
+    mine, other = interleaved(rounds, engine, runc)
+    for number in range(rounds + 1):
+        connection.ask("DELETE", f"/containers/bench-{number}", 204)
+    connection.close()
+    inside = statistics.median(known[1:])
+    rows = (("inside the engine", inside, "0.35"), ("told to the client", mine, "-"))
+    return [
+        Row(f"request to exit status, {name}", "`runc run`", took * 1e3, other * 1e3, "ms", goal)
+        for name, took, goal in rows
+    ]
+
+
+def seconds(timestamp: str) -> float:
+    """Seconds since 1970 of a time as the API writes it, with nanoseconds."""
+    whole, _, fraction = timestamp.removesuffix("Z").partition(".")
+    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return moment.timestamp() + float(f"0.{fraction or 0}")
+
+
+def starts_per_second(ours: Engine, theirs: Dockerd, number: int = 48) -> list[Row]:
+    """Create, start, wait and remove over the API by eight clients at once; the better of two."""
+    rates = []
+    for socket in (ours.socket, theirs.socket, ours.socket, theirs.socket):
+        start = time.perf_counter()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n, path=socket: _cycles(path, n, number // 8), range(8)))
+        rates.append(number / (time.perf_counter() - start))
+    mine, other = max(rates[0::2]), max(rates[1::2])
+    name, goal = "containers a second, 8 at once", "20 (more is better)"
+    return [Row(name, "dockerd", mine, other, "1/s", goal)]
+
+
+def _cycles(socket: Path, client: int, number: int) -> None:
+    """What one client does, over one connection."""
+    connection = Connection(socket)
+    for index in range(number):
+        name = f"rate-{client}-{index}"
+        connection.ask("POST", f"/containers/create?name={name}", 201, TRUE)
+        connection.ask("POST", f"/containers/{name}/start", 204)
+        connection.ask("POST", f"/containers/{name}/wait", 200)
+        connection.ask("DELETE", f"/containers/{name}", 204)
+    connection.close()
+
+
+def idle_memory(ours: Engine, theirs: Dockerd, number: int = 100) -> list[Row]:
+    """PSS of everything but the containers themselves, with idle containers running."""
+    sizes = []
+    for socket, pids in (
+        (ours.socket, lambda: [ours.pid, ours.supervisor_pid()]),
+        (theirs.socket, theirs.pids),
+    ):
+        body = {"Image": "busybox:latest", "Cmd": ["sleep", "1000"]}
+        body |= {"HostConfig": {"NetworkMode": "none"}}
+        for index in range(number):
+            name = f"idle-{index}"
+            assert api(socket, "POST", f"/containers/create?name={name}", body)[0] == 201
+            assert api(socket, "POST", f"/containers/{name}/start")[0] == 204
+        sizes.append(pss(pids()) / (1 << 20))
+        for index in range(number):
+            assert api(socket, "DELETE", f"/containers/idle-{index}?force=1")[0] == 204
+    return [Row(f"memory with {number} idle containers", "dockerd", *sizes, "MiB", "0.15")]
+
+
+def load_and_rmi(ours: Engine, theirs: Dockerd, archive: Path, rounds: int = 3) -> list[Row]:
+    """``docker load -i`` and ``docker rmi`` of a Debian image; the peers take turns."""
+    docker = probes.docker_cli() or "docker"
+    times: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for who, host in (("ours", ours.host), ("theirs", theirs.host)):
+            for verb, args in (
+                ("load", ["load", "-q", "-i", str(archive)]),
+                ("rmi", ["rmi", "bench/debian:1"]),
+            ):
+                start = time.perf_counter()
+                command([docker, *args], host)()
+                times.setdefault((verb, who), []).append(time.perf_counter() - start)
+    rows = []
+    for verb, goal in (("load", "0.5"), ("rmi", "0.1")):
+        mine, other = (statistics.median(times[verb, who]) for who in ("ours", "theirs"))
+        name = f"`docker {verb}` of a Debian image"
+        rows.append(Row(name, "dockerd", mine * 1e3, other * 1e3, "ms", goal))
+    return rows
+
+
+def listing(ours: Engine, program: str, rounds: int = 25) -> list[Row]:
+    """``knarr ps`` against ``docker ps``, both asking knarr."""
+    docker = probes.docker_cli() or "docker"
+    mine, other = interleaved(
+        rounds, command([program, "ps", "-a"], ours.host), command([docker, "ps", "-a"], ours.host)
+    )
+    return [Row("`knarr ps`", "`docker ps`", mine * 1e3, other * 1e3, "ms", "1")]
