@@ -59,6 +59,9 @@ class Lifecycle:
             live.record.state.stopped_by_user = False
             live.record.state.restart_count = 0
             failure = await self._try_start(live)
+            if failure is None and live.record.host_config.restart_policy.name not in {"", "no"}:
+                # From now on it is wanted, whatever happens to the machine.
+                await self._parts.containers.save(live)
         if failure is None:
             return
         if live.record.host_config.auto_remove:
