@@ -80,7 +80,7 @@ class Call:
         except NoEngineError:
             if posix.geteuid() != 0:
                 raise
-            from knarr.cli.autostart import start_engine
+            from knarr.client.autostart import start_engine
 
             start_engine(self.address)
 

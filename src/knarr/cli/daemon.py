@@ -6,22 +6,13 @@ The command line may not import the engine, so it replaces itself with an interp
 from __future__ import annotations
 
 import os
-import sys
+
+from knarr.client.autostart import engine_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
-
-
-def engine_command(arguments: Sequence[str]) -> list[str]:
-    """The command that runs the engine with this interpreter.
-
-    The current directory must not be searched for modules: ``-I`` where this process was started
-    so, else ``-P``, which keeps ``PYTHONPATH``.
-    """
-    isolation = "-I" if sys.flags.isolated else "-P"
-    return [sys.executable, isolation, "-m", "knarr.daemon", *arguments]
 
 
 def become_daemon(hosts: Sequence[str], arguments: Sequence[str]) -> NoReturn:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import _socket
 
-from knarr.client import head as heads
+from knarr.client import http
 from knarr.errors import KnarrError, PermissionDeniedError, UnavailableError
 
 TYPE_CHECKING = False
@@ -32,29 +32,30 @@ class NoEngineError(UnavailableError):
 class Response:
     """A response whose head was read; its body is read by exactly one of the methods."""
 
-    __slots__ = ("_connection", "_left", "head", "status")
+    __slots__ = ("_body", "_connection", "head", "status")
 
-    def __init__(self, connection: Connection, head: heads.Head, *, bodyless: bool) -> None:
+    def __init__(self, connection: Connection, head: http.Head, *, bodyless: bool) -> None:
         self.head = head
         self.status = head.status
         self._connection = connection
-        self._left = 0 if bodyless else head.length
-        if self._left is None and not head.chunked:
-            connection.closing = True
+        self._body = http.Body(head, bodyless=bodyless)
 
     def chunks(self) -> Iterator[bytes]:
         """The body, piece by piece as it arrives.
 
         Errors: ``UnavailableError`` if the connection ends before the body does.
         """
-        connection = self._connection
-        if self._left is not None:
-            yield from connection.exactly(self._left)
-        elif self.head.chunked:
-            yield from connection.chunked()
-        else:
-            yield from connection.rest()
-        connection.done()
+        connection, body = self._connection, self._body
+        data = connection.take()
+        while True:
+            if data:
+                yield from body.feed(data)
+            if body.done:
+                break
+            data = connection.more(may_end=body.endless)
+            if not data:
+                break
+        connection.done(body)
 
     def read(self) -> bytes:
         """The whole body.
@@ -78,8 +79,9 @@ class Response:
 class Connection:
     """A connection that is opened by the first request."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, timeout: float | None = None) -> None:
         self._address = address
+        self._timeout = timeout
         self._socket: _socket.socket | None = None
         self._buffer = b""
         self._bodyless = False
@@ -92,6 +94,20 @@ class Connection:
         Errors: ``NoEngineError``, ``PermissionDeniedError``.
         """
         self._connected()
+
+    def limit(self, timeout: float | None) -> None:
+        """From now on ``TimeoutError`` when nothing moves for so many seconds; None: wait for ever.
+
+        Connecting and sending are limited, too.
+        """
+        self._timeout = timeout
+        if self._socket is not None:
+            self._socket.settimeout(timeout)
+
+    def interrupt(self) -> None:
+        """Wake a thread that reads or sends: it finds the connection ended. For other threads."""
+        if self._socket is not None:
+            _shut_down(self._socket)
 
     def send(
         self,
@@ -113,9 +129,9 @@ class Connection:
             if isinstance(body, bytes):
                 if body or method in ("POST", "PUT"):
                     fields.append(("Content-Length", str(len(body))))
-                sock.sendall(heads.request(method, target, fields) + body)
+                sock.sendall(http.request(method, target, fields) + body)
             else:
-                sock.sendall(heads.request(method, target, (*fields, body.framing)))
+                sock.sendall(http.request(method, target, (*fields, body.framing)))
                 self._sending = body.start(sock)
         except (BrokenPipeError, ConnectionResetError):
             self.closing = True
@@ -127,16 +143,17 @@ class Connection:
         upload could not read.
         """
         while True:
-            head = heads.parse(self._head())
+            head = http.parse(self._head())
             if head.status >= 200 or head.status == 101:
                 break
         self.closing |= head.closes
         bodyless = self._bodyless or head.status in (204, 304)
         return Response(self, head, bodyless=bodyless)
 
-    def done(self) -> None:
+    def done(self, body: http.Body) -> None:
         """The body was read to its end."""
-        if self.closing:
+        self._buffer = body.rest
+        if self.closing or body.endless:
             self.close()
 
     def close(self) -> None:
@@ -160,57 +177,20 @@ class Connection:
 
     # What a Response reads.
 
-    def exactly(self, size: int) -> Iterator[bytes]:
-        """The next ``size`` bytes in pieces."""
-        while size:
-            piece = self._buffer or self._receive()
-            if len(piece) > size:
-                self._buffer = piece[size:]
-                piece = piece[:size]
-            else:
-                self._buffer = b""
-            size -= len(piece)
-            yield piece
+    def take(self) -> bytes:
+        """What was already read behind the head."""
+        data, self._buffer = self._buffer, b""
+        return data
 
-    def chunked(self) -> Iterator[bytes]:
-        """The pieces of a body in chunks (RFC 9112, 7.1); extensions and trailers are dropped."""
-        while True:
-            line = self._line()
-            try:
-                size = int(line.partition(b";")[0], 16)
-            except ValueError:
-                raise heads.MalformedResponseError("the engine sent a bad chunk length") from None
-            if size == 0:
-                while self._line():
-                    pass
-                return
-            yield from self.exactly(size)
-            self._line()
-
-    def rest(self) -> Iterator[bytes]:
-        """Everything until the engine closes the connection."""
-        if self._buffer:
-            yield self._buffer
-            self._buffer = b""
-        while piece := self._receive(may_end=True):
-            yield piece
-
-    def _line(self) -> bytes:
-        end = self._buffer.find(b"\r\n")
-        while end < 0:
-            if len(self._buffer) > heads.LIMIT:
-                raise heads.MalformedResponseError("the engine sent an endless line")
-            self._buffer += self._receive()
-            end = self._buffer.find(b"\r\n")
-        line = self._buffer[:end]
-        self._buffer = self._buffer[end + 2 :]
-        return line
+    def more(self, *, may_end: bool) -> bytes:
+        """What arrives next; empty at the connection's end if it may end there."""
+        return self._receive(may_end=may_end)
 
     def _head(self) -> bytes:
         end = self._buffer.find(b"\r\n\r\n")
         while end < 0:
-            if len(self._buffer) > heads.LIMIT:
-                raise heads.MalformedResponseError("the engine sent an endless head")
+            if len(self._buffer) > http.LIMIT:
+                raise http.MalformedResponseError("the engine sent an endless head")
             self._buffer += self._receive()
             end = self._buffer.find(b"\r\n\r\n")
         raw = self._buffer[:end]
@@ -232,30 +212,35 @@ class Connection:
 
     def _connected(self) -> _socket.socket:
         """The open socket; one that the engine closed while it was idle is opened anew."""
-        if self._socket is not None and not self.closing and _alive(self._socket):
+        if self._socket is not None and not self.closing and self._alive(self._socket):
             return self._socket
         self.close()
-        self._socket = connect(self._address)
+        self._socket = connect(self._address, self._timeout)
         return self._socket
 
+    def _alive(self, sock: _socket.socket) -> bool:
+        if self._timeout is not None:
+            sock.settimeout(0)  # or a look would wait for so long
+        try:
+            sock.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            if self._timeout is not None:
+                sock.settimeout(self._timeout)
+            return True
+        except OSError:
+            pass
+        return False
 
-def _alive(sock: _socket.socket) -> bool:
-    try:
-        sock.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
 
-
-def connect(address: Address) -> _socket.socket:
+def connect(address: Address, timeout: float | None = None) -> _socket.socket:
     """Open a socket to the engine.
 
     Errors: ``NoEngineError`` if nothing listens there, ``PermissionDeniedError``.
     """
     try:
-        return _connect_unix(address.path) if address.path else _connect_tcp(address)
+        return (
+            _connect_unix(address.path, timeout) if address.path else _connect_tcp(address, timeout)
+        )
     except PermissionError as error:
         raise PermissionDeniedError(
             "permission denied while trying to connect to the knarr engine at "
@@ -273,9 +258,11 @@ def _shut_down(sock: _socket.socket) -> None:
         return  # The engine was faster.
 
 
-def _connect_unix(path: str) -> _socket.socket:
+def _connect_unix(path: str, timeout: float | None) -> _socket.socket:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
+        if timeout is not None:
+            sock.settimeout(timeout)
         sock.connect(path)
     except OSError:
         sock.close()
@@ -283,12 +270,13 @@ def _connect_unix(path: str) -> _socket.socket:
     return sock
 
 
-def _connect_tcp(address: Address) -> _socket.socket:
+def _connect_tcp(address: Address, timeout: float | None) -> _socket.socket:
     failure: OSError = OSError("the name has no address")
     found = _socket.getaddrinfo(address.host, address.port, 0, _socket.SOCK_STREAM)
     for family, kind, protocol, _, place in found:
         sock = _socket.socket(family, kind | _socket.SOCK_CLOEXEC, protocol)
         try:
+            sock.settimeout(timeout)
             sock.connect(place)
         except OSError as error:
             sock.close()

@@ -5,7 +5,7 @@ Errors: ``InvalidArgumentError`` for an empty name, which would name all objects
 
 from __future__ import annotations
 
-from knarr.client.head import quote
+from knarr.client.http import quote
 from knarr.errors import InvalidArgumentError
 
 

@@ -6,8 +6,7 @@ which in every response (``Api-Version``). ``DOCKER_API_VERSION`` pins another.
 
 from __future__ import annotations
 
-from knarr.client import head as heads
-from knarr.client import jsontext
+from knarr.client import http, jsontext
 from knarr.client.address import variable
 from knarr.client.connection import Connection
 from knarr.errors import KnarrError
@@ -86,12 +85,12 @@ class Session:
             headers.append(("Content-Type", "application/json"))
         if upgrade:
             headers += [("Connection", "Upgrade"), ("Upgrade", "tcp")]
-        connection.send(method, self._prefix + path + heads.query(query), payload, headers)
+        connection.send(method, self._prefix + path + http.query(query), payload, headers)
         return connection
 
     def upload(self, path: str, query: Query, body: Upload) -> Response:
         """POST a tar stream."""
-        target = self._prefix + path + heads.query(query)
+        target = self._prefix + path + http.query(query)
         headers = [("Content-Type", "application/x-tar")]
         self._connection.send("POST", target, body, headers)
         return receive(self._connection)

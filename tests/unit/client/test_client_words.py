@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from knarr.client import address, detach, head, jsontext, paths
+from knarr.client import address, detach, http, jsontext, paths
 from knarr.client.stdcopy import Demultiplexer
 from knarr.errors import InvalidArgumentError, UnavailableError
 
@@ -50,9 +50,9 @@ def test_authority_of_ipv6() -> None:
 
 
 def test_query() -> None:
-    assert head.query([]) == ""
+    assert http.query([]) == ""
     assert (
-        head.query([("a", True), ("b", 3), ("c", "x y&=/é")]) == "?a=1&b=3&c=x%20y%26%3D%2F%C3%A9"
+        http.query([("a", True), ("b", 3), ("c", "x y&=/é")]) == "?a=1&b=3&c=x%20y%26%3D%2F%C3%A9"
     )
 
 
@@ -65,22 +65,58 @@ def test_paths_quote_names() -> None:
 
 
 def test_head() -> None:
-    found = head.parse(b"HTTP/1.1 200 All Right\r\nContent-Length: 5\r\nCONNECTION: Close")
+    found = http.parse(b"HTTP/1.1 200 All Right\r\nContent-Length: 5\r\nCONNECTION: Close")
     assert (found.status, found.reason, found.length, found.closes) == (200, "All Right", 5, True)
-    assert head.parse(b"HTTP/1.1 204 ").length is None
+    assert http.parse(b"HTTP/1.1 204 ").length is None
 
 
 @pytest.mark.parametrize(
     "raw", [b"SSH-2.0-x", b"HTTP/1.1 abc x", b"HTTP/1.1 200 OK\r\nnonsense", b""]
 )
 def test_bad_head(raw: bytes) -> None:
-    with pytest.raises(head.MalformedResponseError):
-        head.parse(raw)
+    with pytest.raises(http.MalformedResponseError):
+        http.parse(raw)
 
 
 def test_bad_length() -> None:
-    with pytest.raises(head.MalformedResponseError):
-        head.parse(b"HTTP/1.1 200 OK\r\nContent-Length: -5").length  # noqa: B018
+    with pytest.raises(http.MalformedResponseError):
+        http.parse(b"HTTP/1.1 200 OK\r\nContent-Length: -5").length  # noqa: B018
+
+
+CHUNKS = b"5;x=1\r\nhello\r\n1\r\n \r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nbeyond"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("head", "raw", "expected"),
+    [
+        (b"Transfer-Encoding: chunked", CHUNKS, b"hello 0123456789"),
+        (b"Content-Length: 5", b"hellobeyond", b"hello"),
+        (b"Content-Length: 0", b"beyond", b""),
+    ],
+    ids=["chunked", "length", "empty"],
+)
+def test_body_in_any_pieces(head: bytes, raw: bytes, expected: bytes, step: int) -> None:
+    body = http.Body(http.parse(b"HTTP/1.1 200 OK\r\n" + head), bodyless=False)
+    got = b""
+    for start in range(0, len(raw), step):
+        got += b"".join(body.feed(raw[start : start + step]))
+    assert (got, body.rest, body.done) == (expected, b"beyond", True)
+    body.end()
+
+
+def test_body_that_ends_with_the_connection() -> None:
+    body = http.Body(http.parse(b"HTTP/1.1 200 OK"), bodyless=False)
+    assert body.feed(b"abc") == [b"abc"]
+    assert (body.endless, body.done) == (True, False)
+    body.end()
+
+
+@pytest.mark.parametrize("raw", [b"zz\r\n", b"-1\r\n", b"\r\n", b"5" * 70000])
+def test_bad_chunk(raw: bytes) -> None:
+    head = http.parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked")
+    with pytest.raises(http.MalformedResponseError):
+        http.Body(head, bodyless=False).feed(raw)
 
 
 def frame(stream: int, payload: bytes) -> bytes:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import _socket
 import os
+import select
+import sys
 import time
 
-from knarr.cli.daemon import engine_command
 from knarr.client.connection import NoEngineError, connect
 from knarr.errors import UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from knarr.client.address import Address
 
 LOG = "/var/log/knarr.log"
@@ -26,6 +29,16 @@ _STEP = 0.05
 _ABSTRACT = "@"
 _DEFAULTED = (1, 2, 3, 13, 15)
 """SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM: a shell's background job ignores some of them."""
+
+
+def engine_command(arguments: Sequence[str]) -> list[str]:
+    """The command that runs the engine with this interpreter.
+
+    The current directory must not be searched for modules: ``-I`` where this process was started
+    so, else ``-P``, which keeps ``PYTHONPATH``.
+    """
+    isolation = "-I" if sys.flags.isolated else "-P"
+    return [sys.executable, isolation, "-m", "knarr.daemon", *arguments]
 
 
 def start_engine(address: Address, log: str = LOG) -> None:
@@ -79,8 +92,6 @@ def _spawn(place: str, log: str) -> int:
 
 
 def _wait(notifications: _socket.socket, pid: int, address: Address, log: str) -> None:
-    import select
-
     exited = os.pidfd_open(pid)
     try:
         poll = select.poll()
