@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from knarr.oci.runtime_spec import Seccomp
 
 DIRECTORY = "/run/knarr/seccomp"
-_VERSION = "1"  # of the compiler; raise it when the same filter makes another program
+_VERSION = "2"  # of the compiler; raise it when the same filter makes another program
 _KEPT = 32
 _DIGEST = 32
 _LIMIT = 4096 * 8 + _DIGEST  # BPF_MAXINSNS instructions

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.errors import FailedPreconditionError, InvalidArgumentError
 from knarr.runtime.seccomp import actions
+from knarr.runtime.seccomp.compact import compact
 from knarr.sys import seccomp as library
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def build(filter_: Seccomp) -> bytes:
         program = _export(context)
     finally:
         library.release(context)
-    if not actions.refuses(default):
-        return program
-    return _prologue({token: _table(token, rules, default) for token in tokens}) + program
+    if actions.refuses(default):
+        program = _prologue({token: _table(token, rules, default) for token in tokens}) + program
+    return compact(program)
 
 
 def _add_architectures(context: int, names: list[str]) -> list[int]:
