@@ -23,7 +23,8 @@ class View:
 
     ``columns``: name to function, in the order of JSON output. ``headers``: the heads of the
     columns that a table may have. ``default``: the columns of the table without ``--format``.
-    ``methods``: columns that take arguments, such as ``.Label "x"``.
+    ``methods``: columns that take arguments, such as ``.Label "x"``. ``kind`` is docker's name for
+    such a row, which is in messages about templates that are wrong.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class View:
         self.headers = headers
         self.default = default
         self.methods = methods or {}
+        self.misread = self.misfilled = "template parsing error"
 
     def show(self, objects: Iterable[Json], form: str, *, quiet: str = "") -> str:
         """All of them as text.
@@ -71,12 +73,12 @@ class View:
         try:
             template = Template(form)
         except TemplateError as error:
-            raise CommandError(f"failed to parse template: {error}") from None
+            raise CommandError(f"{self.misread}: {error}") from None
         try:
             lines = [template.render(Heads(self))] if tabular else []
             lines += [template.render(Fields(self, each)) for each in objects]
         except TemplateError as error:
-            raise CommandError(f"failed to execute template: {error}") from None
+            raise CommandError(f"{self.misfilled}: {error}") from None
         text = "".join(f"{line}\n" for line in lines)
         return align(text) if tabular else text
 
@@ -97,7 +99,7 @@ class Fields:
         from knarr.cli.template.errors import MissingFieldError
 
         kind = self._view.kind
-        raise MissingFieldError(f"can't evaluate field {name} in type *formatter.{kind}")
+        raise MissingFieldError(f"can't evaluate field {name} in type *{kind}")
 
     def plain(self) -> Json:
         """All columns."""

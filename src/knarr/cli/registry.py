@@ -30,6 +30,7 @@ _CONTAINER = {
     "rm": "Remove containers",
     "run": "Make a container from an image and start it",
     "start": "Start containers that do not run",
+    "stats": "Show what containers use, again and again",
     "stop": "Stop running containers",
     "top": "Show the processes of a container",
     "unpause": "Thaw the processes of containers",

@@ -23,13 +23,14 @@ from . import (
     listing,
     logstream,
     sizes,
+    stats,
     top,
     updating,
 )
 from .services import LogStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from knarr.api.containers import (
         ContainerCreateRequest,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         UpdateResponse,
     )
     from knarr.api.host_config import ContainerUpdateRequest
+    from knarr.api.stats import StatsResponse
 
     from .creation import Creation
     from .ending import Ending
@@ -87,6 +89,7 @@ class Containers:
         self._lifecycle = lifecycle
         self._ending = ending
         self._removal = removal
+        self._sampler = stats.Sampler(parts, preparation)
 
     def _get(self, ref: str) -> LiveContainer:
         return self._parts.containers.get(ref)
@@ -256,6 +259,12 @@ class Containers:
         )
         self._publish(live, "top")
         return table
+
+    async def stats(
+        self, ref: str, *, stream: bool = True, one_shot: bool = False
+    ) -> AsyncIterator[StatsResponse]:
+        """What it uses, once a second, or once."""
+        return self._sampler.stats(self._get(ref), stream=stream, one_shot=one_shot)
 
     async def update(self, ref: str, request: ContainerUpdateRequest) -> UpdateResponse:
         """Change limits and the restart policy."""

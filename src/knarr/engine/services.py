@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from knarr.api import containers, events, host_config, images, networks, system, volumes
     from knarr.api import exec as execs
+    from knarr.api import stats as container_stats
 
     Filters = Mapping[str, Sequence[str]]
 
@@ -153,6 +154,12 @@ class ContainerService(Protocol):
 
     async def top(self, ref: str, ps_args: str = "") -> containers.TopResponse:
         """Its processes, as ps(1) shows them."""
+        ...
+
+    async def stats(
+        self, ref: str, *, stream: bool = True, one_shot: bool = False
+    ) -> AsyncIterator[container_stats.StatsResponse]:
+        """What it uses, once a second until it is gone; without ``stream`` once."""
         ...
 
     async def update(

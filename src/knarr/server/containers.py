@@ -49,6 +49,7 @@ def add_routes(router: Router) -> None:
     router.add("POST", "/containers/{}/attach", attach, streams=True)
     router.add("GET", "/containers/{}/logs", logs, streams=True)
     router.add("GET", "/containers/{}/top", top)
+    router.add("GET", "/containers/{}/stats", stats, streams=True)
     router.add("DELETE", "/containers/{}", remove)
     router.add("POST", "/knarr/explain", explain)
 
@@ -154,6 +155,22 @@ async def update(call: Call) -> web.Response:
 async def top(call: Call) -> web.Response:
     """``GET /containers/{id}/top``."""
     return responses.json(await call.engine.containers.top(ref(call), call.text("ps_args")))
+
+
+async def stats(call: Call) -> web.StreamResponse:
+    """``GET /containers/{id}/stats``: a JSON object a second, or one."""
+    streams_on = call.flag("stream", default=True)
+    one_shot = call.version >= (1, 41) and call.flag("one-shot")
+    samples = await call.engine.containers.stats(ref(call), stream=streams_on, one_shot=one_shot)
+    async with responses.closing(samples):
+        if not streams_on:
+            async for sample in samples:
+                return responses.json(sample)
+        response = await responses.begin(call, "application/json")
+        async for sample in samples:
+            await response.write(encode(sample) + b"\n")
+    await response.write_eof()
+    return response
 
 
 async def remove(call: Call) -> web.Response:

@@ -25,7 +25,6 @@ _MISSING = {
     "searching a registry": [("GET", "/images/search")],
     "pushing images": [("POST", "/images/{}/push")],
     "asking a registry for an image": [("GET", "/distribution/{}/json")],
-    "statistics of containers": [("GET", "/containers/{}/stats")],
     "listing changes of a container": [("GET", "/containers/{}/changes")],
     "exporting containers": [("GET", "/containers/{}/export")],
     "copying files from and to containers": [

@@ -219,7 +219,7 @@ def test_view_as_json_and_quiet() -> None:
 
 
 def test_view_errors() -> None:
-    with pytest.raises(CommandError, match="failed to parse template: template: :1: unclosed"):
+    with pytest.raises(CommandError, match="template parsing error: template: :1: unclosed"):
         VIEW.show(THINGS, "{{.ID")
-    with pytest.raises(CommandError, match=r"can't evaluate field Foo in type \*formatter.thing"):
+    with pytest.raises(CommandError, match=r"can't evaluate field Foo in type \*thing"):
         VIEW.show(THINGS, "{{.Foo}}")

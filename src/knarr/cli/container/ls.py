@@ -70,7 +70,9 @@ def view_of(*, whole: bool, size: bool) -> View:
     default = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
     if size:
         default.append("Size")
-    return View("ContainerContext", columns, _HEADERS, default, {"Label": _label})
+    view = View("formatter.ContainerContext", columns, _HEADERS, default, {"Label": _label})
+    view.misread, view.misfilled = "failed to parse template", "failed to execute template"
+    return view
 
 
 _HEADERS = {

@@ -56,7 +56,7 @@ def view_of(*, whole: bool, human: bool) -> View:
     }
     default = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment")
     headers = _HEADERS if human else {**_HEADERS, "CreatedSince": "CREATED AT"}
-    return View("historyContext", columns, headers, default)
+    return View("image.historyContext", columns, headers, default)
 
 
 def _identifier(each: Json, *, whole: bool) -> str:

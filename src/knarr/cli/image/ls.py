@@ -57,7 +57,7 @@ def view_of(*, whole: bool, digests: bool) -> View:
     default = ["Repository", "Tag", "ID", "CreatedSince", "Size"]
     if digests:
         default.insert(2, "Digest")
-    return View("imageContext", columns, HEADERS, default)
+    return View("formatter.imageContext", columns, HEADERS, default)
 
 
 HEADERS = {

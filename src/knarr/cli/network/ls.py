@@ -44,7 +44,11 @@ def view_of(*, whole: bool) -> View:
         "Scope": lambda each: each["Scope"],
     }
     return View(
-        "networkContext", columns, _HEADERS, ("ID", "Name", "Driver", "Scope"), {"Label": label}
+        "network.networkContext",
+        columns,
+        _HEADERS,
+        ("ID", "Name", "Driver", "Scope"),
+        {"Label": label},
     )
 
 

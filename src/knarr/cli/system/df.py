@@ -88,7 +88,7 @@ def _build_cache(known: Json) -> Json:
 
 
 VIEW = View(
-    "diskUsageContext",
+    "formatter.diskUsageImagesContext",
     {
         "Active": lambda each: each["Active"],
         "Reclaimable": lambda each: each["Reclaimable"],

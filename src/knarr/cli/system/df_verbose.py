@@ -65,7 +65,7 @@ def _table(view: View, columns: tuple[str, ...], objects: Any) -> str:
 
 
 _CACHE = View(
-    "buildCacheContext",
+    "formatter.buildCacheContext",
     {
         "ID": lambda each: each["ID"][:12],
         "CacheType": lambda each: each.get("Type") or "",

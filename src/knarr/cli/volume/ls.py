@@ -55,7 +55,7 @@ def _size(each: Json) -> str:
 
 
 VIEW = View(
-    "volumeContext",
+    "formatter.volumeContext",
     {
         "Availability": lambda _each: "N/A",
         "Driver": lambda each: each["Driver"],

@@ -17,7 +17,11 @@ _UNLIMITED = 1 << 62  # v1 says "unlimited" with the largest page-aligned number
 
 
 class Io(NamedTuple):
-    """One count of one block device: ``op`` is ``read`` or ``write``; bytes or operations."""
+    """One count of one block device; bytes or operations.
+
+    ``op`` is ``Read``, ``Write``, ``Sync``, ``Async``, ``Discard`` or ``Total`` where v1 counts, as
+    the kernel calls them, and ``read`` or ``write`` where v2 does.
+    """
 
     major: int
     minor: int
@@ -31,8 +35,10 @@ class Stats(NamedTuple):
     ``memory_stat`` holds the kernel's own names, which differ between v1 and v2 (``unified_memory``
     says which). ``memory_peak`` is 0 where the kernel does not keep it. ``memory_failures`` counts
     how often the limit was hit (v1) or the OOM killer was called (v2), as Docker's ``failcnt``.
+    ``cpu_each`` is the time on each CPU, which only v1 counts.
     """
 
+    cpu_each: tuple[int, ...]
     cpu_total: int
     cpu_user: int
     cpu_system: int
@@ -66,10 +72,15 @@ def read(directory: Callable[[str], str], *, unified: str) -> Stats:
     )
 
 
-def _cpu_v1(directory: Callable[[str], str]) -> tuple[int, int, int, int, int, int]:
+_Cpu = tuple[tuple[int, ...], int, int, int, int, int, int]
+
+
+def _cpu_v1(directory: Callable[[str], str]) -> _Cpu:
     accounts = directory("cpuacct")
     stat = files.table(files.find(f"{directory('cpu')}/cpu.stat") or "")
+    each = files.find(f"{accounts}/cpuacct.usage_percpu") or ""
     return (
+        tuple(map(int, each.split())),
         _number(f"{accounts}/cpuacct.usage"),
         _number(f"{accounts}/cpuacct.usage_user"),
         _number(f"{accounts}/cpuacct.usage_sys"),
@@ -79,9 +90,10 @@ def _cpu_v1(directory: Callable[[str], str]) -> tuple[int, int, int, int, int, i
     )
 
 
-def _cpu_v2(unified: str) -> tuple[int, int, int, int, int, int]:
+def _cpu_v2(unified: str) -> _Cpu:
     stat = files.table(files.find(f"{unified}/cpu.stat") or "")
     return (
+        (),
         stat.get("usage_usec", 0) * 1000,
         stat.get("user_usec", 0) * 1000,
         stat.get("system_usec", 0) * 1000,
@@ -122,14 +134,14 @@ def _io_v1(blkio: str) -> tuple[tuple[Io, ...], tuple[Io, ...]]:
 
 
 def _io_table(text: str) -> list[Io]:
-    """Lines like ``8:0 Read 4096``; the sums (``Total``) and other kinds are left out."""
+    """Lines like ``8:0 Read 4096``; the sum over all devices at the end is left out."""
     counts = []
     for line in text.splitlines():
         device, _, rest = line.partition(" ")
         op, _, value = rest.partition(" ")
-        if op in {"Read", "Write"}:
-            major, _, minor = device.partition(":")
-            counts.append(Io(int(major), int(minor), op.lower(), int(value)))
+        major, colon, minor = device.partition(":")
+        if colon and value:
+            counts.append(Io(int(major), int(minor), op, int(value)))
     return counts
 
 
