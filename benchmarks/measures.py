@@ -208,3 +208,32 @@ def listing(ours: Engine, program: str, rounds: int = 25) -> list[Row]:
         rounds, command([program, "ps", "-a"], ours.host), command([docker, "ps", "-a"], ours.host)
     )
     return [Row("`knarr ps`", "`docker ps`", mine * 1e3, other * 1e3, "ms", "1")]
+
+
+def listing_many(
+    ours: Engine, theirs: Dockerd, stopped: int = 1000, running: int = 100, rounds: int = 15
+) -> list[Row]:
+    """``docker ps -a`` with many containers, most of which do not run."""
+    idle = TRUE | {"Cmd": ["sleep", "1000"]}
+    names = [f"many-{index}" for index in range(stopped + running)]
+    for socket in (ours.socket, theirs.socket):
+        connection = Connection(socket)
+        for index, name in enumerate(names):
+            body = TRUE if index < stopped else idle
+            connection.ask("POST", f"/containers/create?name={name}", 201, body)
+            if index >= stopped:
+                connection.ask("POST", f"/containers/{name}/start", 204)
+        connection.close()
+    docker = probes.docker_cli() or "docker"
+    mine, other = interleaved(
+        rounds,
+        command([docker, "ps", "-a"], ours.host),
+        command([docker, "ps", "-a"], theirs.host),
+    )
+    for socket in (ours.socket, theirs.socket):
+        connection = Connection(socket)
+        for name in names:
+            connection.ask("DELETE", f"/containers/{name}?force=1", 204)
+        connection.close()
+    name = f"`docker ps -a` of {stopped} stopped and {running} running"
+    return [Row(name, "dockerd", mine * 1e3, other * 1e3, "ms", "1")]

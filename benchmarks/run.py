@@ -40,6 +40,7 @@ def measure(base: Path) -> list[measures.Row]:
             rows += measures.idle_memory(ours, theirs)
             rows += measures.load_and_rmi(ours, theirs, archive)
             rows += measures.listing(ours, program)
+            rows += measures.listing_many(ours, theirs)
     finally:
         theirs.stop()
     return rows
