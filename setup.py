@@ -1,4 +1,4 @@
-"""Builds what is C: the `_spawn` extension, the program `knarr`, the image `hello`."""
+"""Builds what is C: the extension `_spawn`, the program `knarr`, programs for containers."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import ClassVar
 from setuptools import Command, Extension, setup
 from setuptools.command.build_py import build_py
 
-HELLO = ["-Os", "-static", "-nostdlib", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"]
+BARE = ["-Os", "-static", "-nostdlib", "-ffreestanding", "-fno-tree-loop-distribute-patterns"]
+BARE += ["-fno-stack-protector", "-fno-asynchronous-unwind-tables"]
+PROGRAMS = ("images/hello", "containers/init")
 
 
-class BuildHello(build_py):
-    """Compile the one program of the embedded image beside the modules."""
+class BuildPrograms(build_py):
+    """Compile the programs that run in containers beside the modules: they use no C library."""
 
     def run(self) -> None:
-        """Copy the modules, then compile the program if its source is there."""
+        """Copy the modules, then compile each program if its source is there."""
         super().run()
-        source = Path("src/knarr/images/hello.c")
-        if not source.exists():
-            return
-        package = (
-            Path("src/knarr/images") if self.editable_mode else Path(self.build_lib, "knarr/images")
-        )
-        package.mkdir(parents=True, exist_ok=True)
+        package = Path("src/knarr") if self.editable_mode else Path(self.build_lib, "knarr")
         compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-        subprocess.run([compiler, *HELLO, "-o", package / "hello", source], check=True)
+        for program in PROGRAMS:
+            source = Path("src/knarr", f"{program}.c")
+            if source.exists():
+                target = package / program
+                target.parent.mkdir(parents=True, exist_ok=True)
+                subprocess.run([compiler, *BARE, "-o", target, source], check=True)
 
 
 class BuildLauncher(Command):
@@ -82,5 +83,5 @@ setup(
             extra_compile_args=["-O2", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"],
         )
     ],
-    cmdclass={"build_py": BuildHello, "build_scripts": BuildLauncher},
+    cmdclass={"build_py": BuildPrograms, "build_scripts": BuildLauncher},
 )

@@ -40,14 +40,18 @@ class MountKind(enum.StrEnum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
 
 
 class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mount of the container that is not part of every container.
 
-    ``source`` is a host path (bind, volume). ``options`` are mount(8) options of a tmpfs. ``mode``
-    is the text after the last colon of ``-v``, which Docker reports back. ``subpath`` lies
-    below ``source``. ``copy`` asks to fill a new, empty volume from the image.
+    ``source`` is a host path (bind, volume) or the reference of an image. ``options`` are mount(8)
+    options of a tmpfs. ``mode`` is the text after the last colon of ``-v``, which Docker reports
+    back. ``subpath`` lies below ``source``. ``copy`` asks to fill a new, empty volume from the
+    image, ``make_source`` to make a directory of the host that is missing. ``shallow`` leaves what
+    is mounted below a read-only bind writable. ``specified`` is one of ``--mount``. ``layers`` are
+    those of an image, lowest first.
     """
 
     kind: MountKind
@@ -62,6 +66,10 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     subpath: str = ""
     anonymous: bool = False
     copy: bool = False
+    make_source: bool = True
+    shallow: bool = False
+    specified: bool = False
+    layers: tuple[DiffID, ...] = ()
 
 
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):

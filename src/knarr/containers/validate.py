@@ -123,7 +123,6 @@ def _modes(wanted: HostConfig) -> None:
 def _refuse_unbuilt(wanted: HostConfig) -> None:
     """What would change what the container can do or see, and is not there."""
     for given, option in (
-        (wanted.init, "--init"),
         (wanted.links, "--link"),
         (wanted.device_requests, "--gpus and device requests"),
         (wanted.storage_opt, "--storage-opt"),

@@ -49,6 +49,7 @@ class Options(NamedTuple):
     default_runtime: str
     runtimes: dict[str, str]
     log_options: dict[str, str]
+    init: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -64,6 +65,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     default_runtime: str = OWN_RUNTIME
     runtimes: dict[str, str] = {}
     log_opts: dict[str, str] = {}
+    init: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -95,6 +97,7 @@ def parse(argv: Sequence[str]) -> Options:
         default_runtime=default_runtime,
         runtimes=file.runtimes,
         log_options=file.log_opts,
+        init=given.init or file.init,
     )
 
 
@@ -122,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pidfile", metavar="FILE", help="write the process id there")
     parser.add_argument("-l", "--log-level", choices=LEVELS, help="what to log (default info)")
+    parser.add_argument(
+        "--init", action="store_true", help="run an init in every container, as `run --init`"
+    )
     parser.add_argument(
         "--storage-backend", choices=BACKENDS, help="how layers are stored (default: the best)"
     )

@@ -59,6 +59,7 @@ def settings(options: Options) -> Settings:
         default_runtime=options.default_runtime,
         labels=options.labels,
         debug=options.log_level == "debug",
+        init=options.init,
     )
 
 

@@ -299,7 +299,7 @@ class Containers:
 
         def describe() -> list[str]:
             record = checked.record
-            record.mounts = tuple(item.mount for item in checked.requested)
+            record.mounts = checked.requested
             known = self._preparation.users_of_image(record.layers)
             user = users.resolve(
                 record.config.user, known, group_add=record.host_config.group_add or ()

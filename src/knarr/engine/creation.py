@@ -43,7 +43,7 @@ class Checked(NamedTuple):
     """A request that can be carried out."""
 
     record: Record
-    requested: tuple[binds.Requested, ...]
+    requested: tuple[MountRecord, ...]
     warnings: list[str]
 
 
@@ -126,7 +126,21 @@ class Creation:
             endpoints=modes.endpoints(host.network_mode, request.networking_config),
         )
         warnings = [*_remarks(config, image), *warnings, *more]
-        return Checked(record, binds.requested(config, host), warnings)
+        return Checked(record, binds.requested(config, host, self._donors(host)), warnings)
+
+    def _donors(self, host: HostConfig) -> Sequence[binds.Donor]:
+        """The containers of ``--volumes-from``; one that is not there is a bad request."""
+        if not host.volumes_from:
+            return ()
+        donors = []
+        for text in host.volumes_from:
+            name, read_only = binds.volumes_from(text)
+            try:
+                live = self._parts.containers.get(name)
+            except NotFoundError as error:
+                raise InvalidArgumentError(error.message) from error
+            donors.append(binds.Donor(live.record.mounts, read_only))
+        return donors
 
     def _network(
         self, container_id: str, host: HostConfig, config: ContainerConfig
@@ -165,15 +179,17 @@ class Creation:
         try:
             with translated("create the container"):
                 record.mounts = tuple(
-                    self._mount(item, record.layers, made) for item in checked.requested
+                    self._mount(mount, record.layers, made) for mount in checked.requested
                 )
+                # Those of images that are mounted, too: they stay while the container is there.
+                layers = [*record.layers, *(one for each in record.mounts for one in each.layers)]
                 parts.snapshots.prepare(record.id, record.layers)
                 faults.point("create.snapshot-made")
                 parts.database.containers.insert(
                     record.id,
                     record.name,
                     record.image_id,
-                    record.layers,
+                    layers,
                     records.encode(record),
                     durable=not record.host_config.auto_remove,
                 )
@@ -194,28 +210,31 @@ class Creation:
             if source is not None:
                 fill(source, path)
 
-    def _mount(
-        self, item: binds.Requested, layers: Sequence[DiffID], made: list[str]
-    ) -> MountRecord:
-        mount = item.mount
+    def _mount(self, mount: MountRecord, layers: Sequence[DiffID], made: list[str]) -> MountRecord:
         if mount.kind is MountKind.VOLUME:
-            volume, is_new = self._parts.volumes.create(mount.name)
-            if is_new:
-                made.append(volume.name)
-            path = self._parts.volumes.path(volume.name)
-            if mount.copy and is_empty(path):
-                self._fill(layers, mount.target, path)
-            return msgspec.structs.replace(mount, name=volume.name, source=str(path))
+            return self._volume(mount, layers, made)
+        if mount.kind is MountKind.IMAGE and not mount.layers:
+            try:
+                image = self._parts.images.resolve(mount.source)
+            except NotFoundError as error:
+                raise InvalidArgumentError(error.message) from error
+            return msgspec.structs.replace(mount, layers=tuple(image.layers))
         if (
             mount.kind is MountKind.BIND
-            and not item.create_source
+            and not mount.make_source
             and not os.path.lexists(mount.source)
         ):
-            raise InvalidArgumentError(
-                'invalid mount config for type "bind": bind source path does not exist: '
-                f"{mount.source}"
-            )
+            raise binds.missing_source(mount)
         return mount
+
+    def _volume(self, mount: MountRecord, layers: Sequence[DiffID], made: list[str]) -> MountRecord:
+        volume, is_new = self._parts.volumes.create(mount.name)
+        if is_new:
+            made.append(volume.name)
+        path = self._parts.volumes.path(volume.name)
+        if mount.copy and not mount.subpath and is_empty(path):
+            self._fill(layers, mount.target, path)
+        return msgspec.structs.replace(mount, name=volume.name, source=str(path))
 
 
 def _remarks(config: ContainerConfig, image: Image) -> list[str]:

@@ -81,11 +81,10 @@ def _is_logged(record: Record) -> bool:
 
 def mount_points(record: Record) -> list[MountPoint]:
     """The mounts that were asked for; those of ``--tmpfs`` are left out, as in Docker."""
-    asked = {mount.target for mount in record.host_config.mounts or () if mount.type == "tmpfs"}
     return [
         _mount_point(mount)
         for mount in record.mounts
-        if mount.kind is not MountKind.TMPFS or mount.target in asked
+        if mount.kind is not MountKind.TMPFS or mount.specified
     ]
 
 

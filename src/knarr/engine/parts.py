@@ -66,7 +66,8 @@ class Paths(NamedTuple):
 class Settings(NamedTuple):
     """What an administrator decides. ``runtimes``: name to the path of an OCI runtime program.
 
-    ``stop_seconds`` is how long ``stop`` waits unless the container or the request says.
+    ``stop_seconds`` is how long ``stop`` waits unless the container or the request says. ``init``
+    gives every container an init that does not say otherwise.
     """
 
     log: LogConfig = LogConfig(type="json-file")
@@ -75,6 +76,7 @@ class Settings(NamedTuple):
     stop_seconds: int = 10
     labels: tuple[str, ...] = ()
     debug: bool = False
+    init: bool = False
 
     def runtime_path(self, name: str) -> str | None:
         """The program of a runtime; None is knarr's own. The name is known to exist."""

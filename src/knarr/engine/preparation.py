@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from knarr.containers import (
+    binds,
     files,
     hostdevices,
+    init,
     limits,
     rootview,
     scaffold,
@@ -100,8 +102,19 @@ class Preparation:
                 block_devices=hostdevices.block_numbers(host),
                 join=join,
                 open_files=parts.facts.open_files,
+                images={
+                    mount.target: parts.snapshots.view(mount.layers)[0]
+                    for mount in record.mounts
+                    if mount.kind is MountKind.IMAGE
+                },
+                init=self._init(host),
             )
         )
+
+    def _init(self, host: HostConfig) -> str:
+        """The program for ``--init``; not where the container's first process is another's."""
+        wanted = self._parts.settings.init if host.init is None else host.init
+        return init.program() if wanted and not host.pid_mode else ""
 
     def cgroups_path(self, record: Record) -> str:
         """Where the cgroup of the container is."""
@@ -143,6 +156,8 @@ class Preparation:
         """Make what ``-v`` names and is not there; ``--mount`` was checked at ``create``."""
         for mount in mounts:
             if mount.kind is MountKind.BIND and not os.path.lexists(mount.source):
+                if not mount.make_source:
+                    raise binds.missing_source(mount)
                 _make_source(Path(mount.source))
             elif mount.kind is MountKind.VOLUME and not Path(mount.source).is_dir():
                 raise UnavailableError(f'directory "{mount.source}" of volume is not there')

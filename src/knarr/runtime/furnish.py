@@ -51,13 +51,17 @@ def root(spec: Spec, bundle: str, root_mounts: Sequence[Mount], facts: Facts) ->
 
 
 def shared_binds(spec: Spec, bundle: str) -> list[Operation]:
-    """Clones of what is bound as shared: to be made before the host's mounts are made slaves."""
+    """Clones that are to be made before the host's mounts are made slaves.
+
+    Of what is bound as shared, and of what is in another mount namespace.
+    """
     operations: list[Operation] = []
     for mount in spec.get("mounts") or ():
         parsed = _options(mount)
-        if _is_bind(mount, parsed) and _is_shared(parsed):
-            clone = _clone(len(operations))
-            operations.append(mounts.clone_early(_source(mount, bundle), parsed, clone))
+        if _is_bind(mount, parsed) and _is_early(parsed):
+            clone, source = _clone(len(operations)), _source(mount, bundle)
+            make = mounts.clone_elsewhere if parsed.namespace else mounts.clone_early
+            operations.append(make(source, parsed, clone))
     return operations
 
 
@@ -73,8 +77,11 @@ def tree(
         if _is_bind(mount, parsed):
             source = _source(mount, bundle)
             bound_dev = bound_dev or relative(target) == "dev"
-            kind = facts.is_directory(source)
-            if _is_shared(parsed):
+            if parsed.subdir:
+                operations.append(mounts.bind_below(source, target, parsed))
+                continue
+            kind = bool(parsed.namespace) or facts.is_directory(source)
+            if _is_early(parsed):
                 clone = _clone(clones)
                 operations.append(mounts.bind_clone(clone, target, is_directory=kind))
                 clones += 1
@@ -83,6 +90,8 @@ def tree(
         elif mount.get("type") in {"cgroup", "cgroup2"}:
             seen = cgroup_mount.View(wiring.cgroup, "cgroup" in own, wiring.joins)
             operations += cgroup_mount.operations(target, parsed, facts.layout, seen)
+        elif mount.get("type") == "overlay":
+            operations.append(mounts.overlay(target, parsed, facts.kernel))
         else:
             operations.append(_filesystem(mount, parsed))
     if not bound_dev:
@@ -156,8 +165,10 @@ def _is_bind(mount: SpecMount, parsed: Options) -> bool:
     return parsed.bind or mount.get("type") == "bind"
 
 
-def _is_shared(parsed: Options) -> bool:
-    return options.MS_SHARED in {parsed.top.propagation, parsed.tree.propagation}
+def _is_early(parsed: Options) -> bool:
+    """Whether the source must be cloned before the container's own mounts are made."""
+    shared = options.MS_SHARED in {parsed.top.propagation, parsed.tree.propagation}
+    return bool(parsed.namespace) or (shared and not parsed.subdir)
 
 
 def _source(mount: SpecMount, bundle: str) -> str:

@@ -39,7 +39,7 @@ def opened(
     flags: int,
     store: Slot | Shared | Word,
     *,
-    root: Shared | int = ROOT,
+    root: Slot | Shared | int = ROOT,
     symlinks: bool = True,
     allow: tuple[int, ...] = (),
 ) -> Call:

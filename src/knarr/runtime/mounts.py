@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 from functools import lru_cache
 
+from knarr.errors import InvalidArgumentError
 from knarr.runtime import detached, inside
-from knarr.runtime.ops import Operation
+from knarr.runtime.ops import AT_FDCWD, CLONE_NEWNS, Operation
 from knarr.runtime.options import RDONLY, Attributes, Options
-from knarr.runtime.table import Shared, Slot
+from knarr.runtime.table import Call, Shared, Slot, call
 
 _REMEMBERED = 512  # operations: containers are much alike
+_PAGE_LIMIT = 4095  # bytes of the option string of mount(2)
+LOWERDIR_APPEND = (6, 7)  # the first kernel whose overlayfs takes layers one by one
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -41,6 +45,32 @@ def clone_early(source: str, options: Options, clone: Shared) -> Operation:
     return Operation(f"clone {source}", text, detached.clone(source, clone, options))
 
 
+def clone_elsewhere(source: str, options: Options, clone: Shared) -> Operation:
+    """Clone ``source`` of another mount namespace, which may belong to another container.
+
+    No symbolic link is followed there, and the way back is by a descriptor.
+    """
+    here, there, found = Slot("namespace"), Slot("other namespace"), Slot("source")
+    reading = os.O_RDONLY | os.O_CLOEXEC
+    text = (
+        f'setns("{options.namespace}", CLONE_NEWNS) -> open_tree("{source}", OPEN_TREE_CLONE)'
+        " -> setns(back)"
+    )
+    calls = (
+        call("openat", AT_FDCWD, "/proc/self/ns/mnt", reading, 0, store=here),
+        call("openat", AT_FDCWD, options.namespace, reading, 0, store=there),
+        call("setns", there, CLONE_NEWNS),
+        inside.opened(source, inside.DIRECTORY, found, root=AT_FDCWD, symlinks=False),
+        detached.clone_of(found, clone, recursive=False),
+        *detached.change(clone, options),
+        call("setns", here, CLONE_NEWNS),
+        call("close", found),
+        call("close", there),
+        call("close", here),
+    )
+    return Operation(f"clone {source} of {options.namespace}", text, calls)
+
+
 def bind_clone(clone: Shared, target: str, *, is_directory: bool) -> Operation:
     """Put what ``clone_early`` made on ``target`` inside the root."""
     point = Slot("mount point")
@@ -60,6 +90,78 @@ def bind(source: str, target: str, options: Options, *, is_directory: bool) -> O
     )
     calls = (*detached.clone(source, made, options), *place, detached.attach(made, point))
     return Operation(f"mount {source} on {target}", text, calls)
+
+
+def bind_below(source: str, target: str, options: Options) -> Operation:
+    """Bind ``options.subdir`` of the directory ``source`` of the host on ``target``.
+
+    Who writes into ``source`` cannot choose what is bound: the way down is resolved by the kernel,
+    in one step, and ends below ``source`` whatever links are on it.
+    """
+    base, found, made = Slot("source"), Slot("part of the source"), Slot("mount")
+    point = Slot("mount point")
+    clone = (
+        detached.clone_of(found, made, recursive=options.recursive),
+        *detached.change(made, options),
+    )
+    text = (
+        f'openat2("{source}", "{options.subdir}", RESOLVE_IN_ROOT) -> open_tree'
+        f' -> mount_setattr({detached.shown(options)}) -> move_mount("{target}")'
+    )
+    is_directory = inside.opened(
+        options.subdir, inside.DIRECTORY, found, root=base, allow=(errno.ENOTDIR,)
+    )
+    is_file = (
+        inside.opened(options.subdir, inside.O_PATH, found, root=base),
+        *clone,
+        *inside.file(target, point),
+        detached.attach(made, point),
+    )
+    calls = (
+        call("openat", AT_FDCWD, source, inside.DIRECTORY | os.O_CLOEXEC, 0, store=base),
+        is_directory.then(
+            *clone, *inside.directory(target, point), detached.attach(made, point)
+        ).otherwise(*is_file),
+    )
+    return Operation(f"mount {options.subdir} of {source} on {target}", text, calls)
+
+
+def overlay(target: str, options: Options, kernel: tuple[int, int]) -> Operation:
+    """Mount an overlay whose layers are in the option ``lowerdir``; none of them is written to.
+
+    Of a ``subdir``, a clone is put above the whole, which it hides.
+    """
+    made, point, part = Slot("mount"), Slot("mount point"), Slot("part")
+    layers = [value or "" for key, value in options.data if key == "lowerdir"]
+    if len(layers) != 1 or any(key in {"upperdir", "workdir"} for key, _ in options.data):
+        raise InvalidArgumentError(f'overlay on "{target}" needs lowerdir, and nothing else')
+    calls: list[Call] = [*inside.directory(target, point)]
+    if kernel >= LOWERDIR_APPEND:
+        single = tuple(("lowerdir+", each) for each in layers[0].split(":"))
+        rest = tuple(each for each in options.data if each[0] != "lowerdir")
+        calls += detached.made("overlay", "overlay", options._replace(data=single + rest), made)
+        calls.append(detached.attach(made, point))
+    else:
+        data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
+        if len(data) > _PAGE_LIMIT:
+            raise InvalidArgumentError(
+                f'the layers on "{target}" do not fit into the options of one mount'
+            )
+        calls += [
+            call("fchdir", point),
+            call("mount", "overlay", ".", "overlay", RDONLY, data),
+            inside.opened(target, inside.DIRECTORY, made),
+        ]
+    if options.subdir:
+        calls += [
+            inside.opened(options.subdir, inside.DIRECTORY, part, root=made),
+            detached.clone_of(part, part, recursive=False),
+            *inside.directory(target, point),
+            detached.attach(part, point),
+        ]
+    count = layers[0].count(":") + 1
+    text = f'fsopen("overlay",lowerdir+={count} layers) -> fsmount(ro) -> move_mount("{target}")'
+    return Operation(f"mount overlay on {target}", text, tuple(calls))
 
 
 @lru_cache(_REMEMBERED)

@@ -52,6 +52,9 @@ PROPAGATION = {
     "unbindable": MS_UNBINDABLE,
 }
 
+SUBDIR = "X-mount.subdir"  # as in mount(8)
+NAMESPACE = "X-knarr.mount-namespace"
+
 _NO_MEANING = frozenset(("defaults", "auto", "noauto", "nofail", "_netdev", "silent", "loud"))
 
 
@@ -79,7 +82,8 @@ class Options(NamedTuple):
     """The options of one mount.
 
     ``top`` goes to the mount itself, ``tree`` to it and all below it; ``data`` holds the
-    filesystem's own, a value of None being a flag.
+    filesystem's own, a value of None being a flag. ``subdir`` is the part of the source that is
+    mounted, ``namespace`` the mount namespace in which a source of ``bind`` is found.
     """
 
     bind: bool = False
@@ -87,6 +91,8 @@ class Options(NamedTuple):
     top: Attributes = Attributes()
     tree: Attributes = Attributes()
     data: tuple[tuple[str, str | None], ...] = ()
+    subdir: str = ""
+    namespace: str = ""
 
 
 @lru_cache(512)
@@ -112,5 +118,14 @@ def _with(result: Options, option: str) -> Options:
         return result
     else:
         key, separator, value = option.partition("=")
+        if key[:2] in {"X-", "x-"}:
+            return _with_own(result, key, value)
         return result._replace(data=(*result.data, (key, value if separator else None)))
     return result._replace(tree=attributes) if recursive else result._replace(top=attributes)
+
+
+def _with_own(result: Options, key: str, value: str) -> Options:
+    """Options that are for who mounts, not for the kernel; mount(8) passes over unknown ones."""
+    if key == SUBDIR:
+        return result._replace(subdir=value)
+    return result._replace(namespace=value) if key == NAMESPACE else result

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from knarr.errors import InvalidArgumentError
 from knarr.runtime import detached, inside
 from knarr.runtime.inside import ROOT
+from knarr.runtime.mounts import LOWERDIR_APPEND
 from knarr.runtime.ops import AT_FDCWD, Operation
 from knarr.runtime.options import MS_SLAVE, RDONLY, Attributes, Options
 from knarr.runtime.table import Call, Slot, call
@@ -24,7 +25,6 @@ _MS_REC = 0x4000
 _MNT_DETACH = 2
 _FSCONFIG_LIMIT = 255  # bytes of a string that fsconfig(2) takes
 _PAGE_LIMIT = 4095  # bytes of the option string of mount(2)
-_LOWERDIR_APPEND = (6, 7)  # the first kernel whose overlayfs takes layers one by one
 
 
 @lru_cache(_REMEMBERED)
@@ -112,7 +112,7 @@ def _overlay(
         raise InvalidArgumentError("an overlay without layers cannot be mounted")
     writable = [each for each in (mount.upper, mount.work) if each]
     names = [*mount.lower, *writable]
-    one_by_one = kernel >= _LOWERDIR_APPEND
+    one_by_one = kernel >= LOWERDIR_APPEND
     enter: tuple[Call, ...] = ()
     if not one_by_one or _longest(names) > _FSCONFIG_LIMIT:
         # Relative names fit where absolute ones do not.

@@ -15,17 +15,15 @@ from knarr.api.mounts import (
 )
 from knarr.containers import binds
 from knarr.containers.record import MountKind, MountRecord
-from knarr.errors import InvalidArgumentError, KnarrError, UnimplementedError
+from knarr.errors import InvalidArgumentError
 
 
 def mounts(host: HostConfig, config: ContainerConfig | None = None) -> list[MountRecord]:
-    return [item.mount for item in binds.requested(config or ContainerConfig(), host)]
+    return list(binds.requested(config or ContainerConfig(), host))
 
 
 def test_host_directory() -> None:
-    item = binds.parse_bind("/src/../real/:/dst/./x/:ro,rslave")
-    assert item.create_source
-    assert item.mount == MountRecord(
+    assert binds.parse_bind("/src/../real/:/dst/./x/:ro,rslave") == MountRecord(
         kind=MountKind.BIND,
         source="/real",
         target="/dst/x",
@@ -36,14 +34,14 @@ def test_host_directory() -> None:
 
 
 def test_volumes() -> None:
-    named = binds.parse_bind("vol-1:/data:nocopy,ro").mount
+    named = binds.parse_bind("vol-1:/data:nocopy,ro")
     assert (named.kind, named.name, named.copy, named.read_only) == (
         MountKind.VOLUME,
         "vol-1",
         False,
         True,
     )
-    anonymous = binds.parse_bind("/data").mount
+    anonymous = binds.parse_bind("/data")
     assert (anonymous.kind, anonymous.anonymous, anonymous.copy) == (MountKind.VOLUME, True, True)
 
 
@@ -59,7 +57,11 @@ def test_volumes() -> None:
         ("/a:b", "mount path must be absolute"),
         ("/a:/", "destination can't be '/'"),
         ("/a:/../..", "destination can't be '/'"),
-        ("vol:/b:shared", "invalid mode: shared"),
+        (
+            "vol:/b:shared",
+            'mount config for type "volume": field BindOptions must not be specified',
+        ),
+        ("/a:ro", "invalid volume specification: '/a:ro'"),
         ("a/b:/c", '"a/b" includes invalid characters for a local volume name'),
     ],
 )
@@ -92,52 +94,102 @@ def test_structured_mounts() -> None:
     assert not by_target["/b"].recursive
     assert (by_target["/v"].name, by_target["/v"].anonymous) == ("vol", False)
     assert (by_target["/w"].anonymous, by_target["/w"].copy) == (True, False)
-    assert by_target["/t"].options == ("mode=700", "size=4096")
+    assert by_target["/t"].options == ("mode=700", "size=4k")
     assert by_target["/run"].options == ("exec", "size=1m")
 
 
-@pytest.mark.parametrize(
-    ("mount", "kind"),
-    [
-        ({"type": "bind", "target": "/x"}, InvalidArgumentError),
-        ({"type": "bind", "source": "rel", "target": "/x"}, InvalidArgumentError),
-        ({"type": "bind", "source": "/a", "target": "x"}, InvalidArgumentError),
-        ({"type": "bind", "source": "/a", "target": ""}, InvalidArgumentError),
-        ({"type": "bind", "source": "/a", "target": "/"}, InvalidArgumentError),
-        (
-            {
-                "type": "bind",
-                "source": "/a",
-                "target": "/x",
-                "bind_options": BindOptions(propagation="odd"),
-            },
-            InvalidArgumentError,
-        ),
-        (
-            {
-                "type": "bind",
-                "source": "/a",
-                "target": "/x",
-                "bind_options": BindOptions(read_only_force_recursive=True),
-            },
-            UnimplementedError,
-        ),
-        ({"type": "tmpfs", "source": "/a", "target": "/x"}, InvalidArgumentError),
-        ({"type": "odd", "target": "/x"}, InvalidArgumentError),
-        ({"type": "image", "source": "a", "target": "/x"}, UnimplementedError),
+BAD_MOUNTS: list[tuple[dict[str, Any], str]] = [
+    ({"type": "bind", "target": "/x"}, "field Source must not be empty"),
+    (
+        {"type": "bind", "source": "rel", "target": "/x"},
+        "invalid mount path: 'rel' mount path must be absolute",
+    ),
+    (
+        {"type": "bind", "source": "/a", "target": "x"},
+        "invalid mount path: 'x' mount path must be absolute",
+    ),
+    ({"type": "bind", "source": "/a", "target": ""}, "field Target must not be empty"),
+    (
+        {"type": "bind", "source": "/a", "target": "/x/.."},
+        "invalid specification: destination can't be '/'",
+    ),
+    (
+        {
+            "type": "bind",
+            "source": "/a",
+            "target": "/x",
+            "bind_options": BindOptions(propagation="odd"),
+        },
+        "invalid propagation mode: odd",
+    ),
+    (
+        {"type": "bind", "source": "/a", "target": "/x", "volume_options": VolumeOptions()},
+        "field VolumeOptions must not be specified",
+    ),
+    ({"type": "tmpfs", "source": "/a", "target": "/x"}, "field Source must not be specified"),
+    (
+        {"type": "tmpfs", "target": "/x", "tmpfs_options": TmpfsOptions(options=[["size", "1"]])},
+        "invalid option: size",
+    ),
+    ({"type": "odd", "target": "/x"}, "mount type unknown"),
+    ({"type": "image", "target": "/x"}, "field Source must not be empty"),
+    (
+        {"type": "volume", "target": "/x", "read_only": True},
+        "must not set ReadOnly mode when using anonymous volumes",
+    ),
+    (
+        {"type": "volume", "target": "/x", "volume_options": VolumeOptions(subpath="a")},
+        "must not set Subpath when using anonymous volumes",
+    ),
+    *(
         (
             {
                 "type": "volume",
+                "source": "vol",
                 "target": "/x",
-                "volume_options": VolumeOptions(driver_config=VolumeDriver(name="nfs")),
+                "volume_options": VolumeOptions(subpath=path),
             },
-            UnimplementedError,
-        ),
+            "subpath must be a relative path within the volume",
+        )
+        for path in ("/etc", "..", "a/../../b")
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"), BAD_MOUNTS, ids=[str(number) for number in range(len(BAD_MOUNTS))]
+)
+def test_bad_structured_mounts(mount: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        mounts(HostConfig(mounts=[Mount(**mount)]))
+    assert caught.value.message == f'invalid mount config for type "{mount["type"]}": {words}'
+
+
+def test_foreign_volume_drivers() -> None:
+    options = VolumeOptions(driver_config=VolumeDriver(name="nfs"))
+    mount = Mount(type="volume", source="v", target="/x", volume_options=options)
+    with pytest.raises(InvalidArgumentError, match='plugin "nfs" not found'):
+        mounts(HostConfig(mounts=[mount]))
+
+
+@pytest.mark.parametrize("options", ["bogus", "size", "bind", "remount", "exec=1", "lowerdir=/"])
+def test_bad_tmpfs_options(options: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        mounts(HostConfig(tmpfs={"/x": options}))
+    assert caught.value.message == f'invalid tmpfs option ["{options}"]'
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("foo", "invalid mount path: 'foo' mount path must be absolute"),
+        ("/", "invalid specification: destination can't be '/'"),
     ],
 )
-def test_bad_structured_mounts(mount: dict[str, Any], kind: type[KnarrError]) -> None:
-    with pytest.raises(kind):
-        mounts(HostConfig(mounts=[Mount(**mount)]))
+def test_bad_tmpfs_targets(target: str, words: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        mounts(HostConfig(tmpfs={target: ""}))
+    assert caught.value.message == words
 
 
 def test_each_target_once_and_parents_first() -> None:
@@ -154,6 +206,32 @@ def test_an_explicit_mount_replaces_the_images_volume() -> None:
     assert found["/other"].anonymous
 
 
-def test_volumes_from_is_refused() -> None:
-    with pytest.raises(UnimplementedError):
-        mounts(HostConfig(volumes_from=["other"]))
+def test_mounts_of_other_containers() -> None:
+    donor = mounts(
+        HostConfig(
+            binds=["/h:/b", "vol:/v", "/h:/own"],
+            tmpfs={"/tmp": ""},
+            mounts=[Mount(type="tmpfs", target="/m")],
+        )
+    )
+    host = HostConfig(binds=["/mine:/own"])
+    found = binds.requested(ContainerConfig(), host, [binds.Donor(tuple(donor), read_only=True)])
+    by_target = {mount.target: mount for mount in found}
+    assert set(by_target) == {"/b", "/v", "/own", "/m"}
+    assert by_target["/own"].source == "/mine"
+    assert by_target["/b"].read_only
+    assert not by_target["/v"].copy
+
+
+@pytest.mark.parametrize("mode", ["foo", "rslave", "nocopy", "ro,rw"])
+def test_bad_modes_of_volumes_from(mode: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        binds.volumes_from(f"other:{mode}")
+    assert caught.value.message == f"invalid mode: {mode}"
+
+
+def test_volumes_from() -> None:
+    assert binds.volumes_from("other") == ("other", False)
+    assert binds.volumes_from("other:z,ro") == ("other", True)
+    with pytest.raises(InvalidArgumentError, match="cannot be an empty string"):
+        binds.volumes_from("")

@@ -149,7 +149,7 @@ def test_own_mounts_replace_ours(build: Callable[..., Spec]) -> None:
     made = build(mounts=own)
     mounts = mounts_of(made)
     assert not any(target.startswith("/dev/") for target in mounts)
-    assert mounts["/etc/hosts"]["options"] == ["rbind", "rprivate", "ro"]
+    assert mounts["/etc/hosts"]["options"] == ["rbind", "rprivate", "rro"]
     assert mounts["/run"]["options"] == ["nosuid", "nodev", "exec", "size=1m", "ro"]
     assert made["linux"]["rootfsPropagation"] == "rslave"
     assert [mount["destination"] for mount in made["mounts"]][-3:] == ["/dev", "/etc/hosts", "/run"]

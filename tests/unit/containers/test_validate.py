@@ -145,7 +145,6 @@ def test_bad_host_configurations(facts: HostFacts, host: dict[str, Any], message
 @pytest.mark.parametrize(
     "host",
     [
-        {"init": True},
         {"links": ["a:b"]},
         {"port_bindings": {"80/tcp": []}},
         {"publish_all_ports": True},

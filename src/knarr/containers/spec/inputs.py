@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from knarr.containers.record import Record
     from knarr.containers.users import ResolvedUser
+    from knarr.mount import Mount
     from knarr.oci.runtime_spec import Device, Seccomp
 
 
@@ -21,10 +22,15 @@ class ManagedFiles(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Namespaces of other processes to join, as paths; "" is none."""
+    """Namespaces of other processes to join, as paths; "" is none.
+
+    ``shm`` is the mount namespace whose ``/dev/shm`` goes with the ``ipc`` namespace.
+    """
 
     network: str = ""
     pid: str = ""
+    ipc: str = ""
+    shm: str = ""
 
 
 class MappedDevice(NamedTuple):
@@ -39,8 +45,9 @@ class SpecInputs(NamedTuple):
 
     ``capabilities`` and ``seccomp`` are already resolved. ``devices`` are the nodes of
     ``--device`` (or of the whole host, if privileged). ``block_devices`` gives major and minor of
-    the devices that the block I/O limits name. ``masked`` are host-dependent paths to mask.
-    ``open_files`` is the limit of a container that asks for none.
+    the devices that the block I/O limits name. ``open_files`` is the limit of a container that asks
+    for none. ``images`` are the images that are mounted, by the place. ``init`` is the program that
+    is to be the first process, "" for none.
     """
 
     record: Record
@@ -55,3 +62,5 @@ class SpecInputs(NamedTuple):
     join: Join = Join()
     host_hostname: str = ""
     open_files: tuple[int, int] | None = None
+    images: Mapping[str, Mount] = {}
+    init: str = ""

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from knarr.containers.record import MountKind
 
+from .process import INIT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from knarr.containers.record import MountRecord
+    from knarr.mount import Mount
     from knarr.oci.runtime_spec import SpecMount
 
     from .inputs import SpecInputs
@@ -39,7 +42,10 @@ def mounts(inputs: SpecInputs) -> list[SpecMount]:
         for mount in kept:
             if mount["destination"] not in _WRITABLE_UNDER_READONLY_ROOT:
                 mount["options"] = [*mount["options"], "ro"]
-    return kept + [_requested(mount) for mount in record.mounts]
+    wanted = [_requested(mount, inputs) for mount in record.mounts]
+    if inputs.init:
+        wanted.append(_mount(INIT, "bind", inputs.init, ["bind", "ro"]))
+    return kept + wanted
 
 
 def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
@@ -55,6 +61,11 @@ def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
     )
     yield _mount("/sys", "sysfs", "sysfs", [*_SAFE, *access])
     yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_SAFE, "relatime", *access])
+    if inputs.join.ipc:
+        yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
+        place = f"X-knarr.mount-namespace={inputs.join.shm}"
+        yield _mount(_SHM, "bind", _SHM, ["bind", *_SAFE, place])
+        return
     if host.ipc_mode == "host":
         yield _mount("/dev/mqueue", "bind", "/dev/mqueue", ["rbind", *_SAFE])
         yield _mount(_SHM, "bind", _SHM, ["rbind", *_SAFE])
@@ -74,14 +85,27 @@ def _managed(inputs: SpecInputs) -> Iterable[SpecMount]:
         yield _mount(target, "bind", source, ["rbind", "rprivate"])
 
 
-def _requested(mount: MountRecord) -> SpecMount:
-    access = "ro" if mount.read_only else "rw"
+def _requested(mount: MountRecord, inputs: SpecInputs) -> SpecMount:
     if mount.kind is MountKind.TMPFS:
+        access = "ro" if mount.read_only else "rw"
         return _mount(mount.target, "tmpfs", "tmpfs", _tmpfs_options(mount.options, access))
+    part = [f"X-mount.subdir={mount.subpath}"] if mount.subpath else []
+    if mount.kind is MountKind.IMAGE:
+        return _image(mount, inputs.images[mount.target], part)
+    access = "rw"
+    if mount.read_only:  # with everything below it, unless that shall stay writable
+        access = "ro" if mount.shallow or not mount.recursive else "rro"
     bind = "rbind" if mount.recursive else "bind"
-    return _mount(
-        mount.target, "bind", mount.source, [bind, mount.propagation or "rprivate", access]
-    )
+    options = [bind, mount.propagation or "rprivate", access, *part]
+    return _mount(mount.target, "bind", mount.source, options)
+
+
+def _image(mount: MountRecord, view: Mount, part: Sequence[str]) -> SpecMount:
+    """An image as a directory. Paths of layers hold no colons, or the mount would fail."""
+    if view.type != "overlay":
+        return _mount(mount.target, "bind", view.source, ["rbind", "rprivate", "ro", *part])
+    layers = f"lowerdir={':'.join(view.lower)}"
+    return _mount(mount.target, "overlay", "overlay", [layers, *view.options, "ro", *part])
 
 
 def _tmpfs_options(given: Sequence[str], access: str) -> list[str]:

@@ -18,7 +18,7 @@ def namespaces(inputs: SpecInputs) -> list[Namespace]:
     for kind, mode, path in (
         ("network", host.network_mode, inputs.join.network),
         ("pid", host.pid_mode, inputs.join.pid),
-        ("ipc", host.ipc_mode, ""),
+        ("ipc", host.ipc_mode, inputs.join.ipc),
         ("uts", host.uts_mode, ""),
         ("cgroup", host.cgroupns_mode, ""),
     ):

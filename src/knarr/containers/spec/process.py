@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .inputs import SpecInputs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Where the init of ``--init`` is in a container: Docker's place.
+INIT = "/sbin/docker-init"
 
 
 def process(inputs: SpecInputs) -> Process:
@@ -23,7 +25,7 @@ def process(inputs: SpecInputs) -> Process:
     described: Process = {
         "terminal": config.tty,
         "user": user(inputs.user),
-        "args": [record.path, *record.args],
+        "args": [*_before(inputs), record.path, *record.args],
         "env": environment(
             config.env or (), hostname=config.hostname, tty=config.tty, home=inputs.user.home
         ),
@@ -37,6 +39,11 @@ def process(inputs: SpecInputs) -> Process:
     if config.tty and height and width:
         described["consoleSize"] = {"height": height, "width": width}
     return described
+
+
+def _before(inputs: SpecInputs) -> Sequence[str]:
+    """What stands before the program: the init of ``--init``."""
+    return (INIT, "--") if inputs.init else ()
 
 
 def user(resolved: ResolvedUser) -> User:
