@@ -64,6 +64,24 @@ def find_duration(text: str) -> int | None:
     return sign * total if text and total <= _LARGEST else None
 
 
+def duration_text(nanoseconds: int) -> str:
+    """``1h2m3.5s``, ``700ms``: as Go prints a duration that is not negative."""
+    for unit, scale in (("ns", 1), ("\u00b5s", 1_000), ("ms", 1_000_000)):
+        if nanoseconds < scale * 1000:
+            return _decimal(nanoseconds, scale) + unit if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60 * SECOND)
+    text = _decimal(rest, SECOND) + "s"
+    if minutes:
+        text = f"{minutes % 60}m{text}"
+    return f"{minutes // 60}h{text}" if minutes >= 60 else text
+
+
+def _decimal(number: int, scale: int) -> str:
+    whole, fraction = divmod(number, scale)
+    digits = f"{fraction:0{len(str(scale)) - 1}}".rstrip("0") if fraction else ""
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
 def rfc3339(moment: int) -> str:
     """``2006-01-02T15:04:05.9Z``: UTC, without trailing zeros, as Go prints RFC3339Nano."""
     text = rfc3339_fixed(moment)[:-1].rstrip("0").rstrip(".")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from knarr.api.host_config import LogConfig, RestartPolicy
+from knarr.containers import health
 from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def with_image(config: ContainerConfig, image: ImageConfig) -> ContainerConfig:
         working_dir=config.working_dir or image.working_dir,
         labels={**(image.labels or {}), **(config.labels or {})},
         stop_signal=config.stop_signal or image.stop_signal,
-        healthcheck=config.healthcheck or image.healthcheck,
+        healthcheck=health.inherited(config.healthcheck, image.healthcheck),
         on_build=None,
         shell=config.shell or image.shell,
     )

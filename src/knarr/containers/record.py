@@ -15,6 +15,7 @@ import msgspec
 from knarr.api.containers import ContainerConfig
 from knarr.api.host_config import HostConfig
 from knarr.api.networks import EndpointSettings
+from knarr.containers.health import Health
 from knarr.errors import DataLossError
 from knarr.oci.digest import DiffID, Digest
 
@@ -73,7 +74,11 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of the container. ``exit_code`` is that of its last end."""
+    """What became of the container. ``exit_code`` is that of its last end.
+
+    ``restart_streak`` are the restarts by policy since it last ran for long: they make the pause
+    before the next one longer. ``health`` is None until a process was watched.
+    """
 
     status: Status = Status.CREATED
     pid: int = 0
@@ -84,6 +89,8 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     finished_ns: int = 0
     restart_count: int = 0
     stopped_by_user: bool = False
+    restart_streak: int = 0
+    health: Health | None = None
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from knarr.containers.health import HealthStatus
 from knarr.containers.record import Status
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def describe(state: State, now_ns: int) -> str:
     since_end = human_duration(now_ns - state.finished_ns)
     texts = {
         Status.CREATED: "Created",
-        Status.RUNNING: f"Up {since_start}",
+        Status.RUNNING: f"Up {since_start}{_health(state)}",
         Status.PAUSED: f"Up {since_start} (Paused)",
         Status.RESTARTING: f"Restarting ({state.exit_code}) {since_end} ago",
         Status.REMOVING: "Removal In Progress",
@@ -64,3 +65,11 @@ def describe(state: State, now_ns: int) -> str:
         Status.DEAD: "Dead",
     }
     return texts[state.status]
+
+
+def _health(state: State) -> str:
+    if state.health is None:
+        return ""
+    if state.health.status is HealthStatus.STARTING:
+        return " (health: starting)"
+    return f" ({state.health.status})"

@@ -17,12 +17,14 @@ from knarr.engine.engine import Engine
 from knarr.engine.eventbus import EventBus
 from knarr.engine.execs import Execs
 from knarr.engine.gate import Gate
+from knarr.engine.health import Healths
 from knarr.engine.images import Images
 from knarr.engine.lifecycle import Lifecycle
 from knarr.engine.live import ContainerStore
 from knarr.engine.networks import Networks
 from knarr.engine.parts import Parts, Paths, Settings
 from knarr.engine.preparation import Preparation
+from knarr.engine.probing import Probing
 from knarr.engine.removal import Removal
 from knarr.engine.restore import Restore
 from knarr.engine.system import System
@@ -110,15 +112,23 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
         stack.push_async_callback(_let_go, parts)
         preparation = Preparation(parts)
         removal = Removal(parts, preparation)
-        lifecycle = Lifecycle(parts, preparation, removal)
+        execs, ending = Execs(parts), Ending(parts)
+        healths = Healths(parts.containers, events, Probing(execs, supervisor), ending)
+        lifecycle = Lifecycle(parts, preparation, removal, healths)
         stack.push_async_callback(lifecycle.close)
-        await Restore(parts, lifecycle, removal).run()
+        stack.push_async_callback(healths.close)
+        await Restore(parts, lifecycle, removal, healths).run()
         lifecycle.spawn(_warm(parts))
-        yield _engine(parts, preparation, lifecycle, removal)
+        yield _engine(parts, preparation, lifecycle, removal, execs, ending)
 
 
 def _engine(
-    parts: Parts, preparation: Preparation, lifecycle: Lifecycle, removal: Removal
+    parts: Parts,
+    preparation: Preparation,
+    lifecycle: Lifecycle,
+    removal: Removal,
+    execs: Execs,
+    ending: Ending,
 ) -> Engine:
     volumes = Volumes(parts)
     return Engine(
@@ -127,10 +137,10 @@ def _engine(
             preparation=preparation,
             creation=Creation(parts),
             lifecycle=lifecycle,
-            ending=Ending(parts),
+            ending=ending,
             removal=removal,
         ),
-        execs=Execs(parts),
+        execs=execs,
         images=Images(parts),
         volumes=volumes,
         networks=Networks(parts),

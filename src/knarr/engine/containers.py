@@ -136,6 +136,8 @@ class Containers:
                 raise ConflictError(f"container {live.id} is not running")
             await self._parts.supervisor.pause(live.id)
             live.record.state.status = Status.PAUSED
+            if live.monitor is not None:
+                live.monitor.stop()
             await self._parts.containers.note(live)
         self._publish(live, "pause")
 
@@ -147,6 +149,8 @@ class Containers:
                 raise ConflictError(f"container {live.id} is not paused")
             await self._parts.supervisor.resume(live.id)
             live.record.state.status = Status.RUNNING
+            if live.monitor is not None:
+                live.monitor.resume()
             await self._parts.containers.note(live)
         self._publish(live, "unpause")
 

@@ -14,7 +14,7 @@ import msgspec
 
 from knarr.api.containers import ContainerCreateResponse
 from knarr.api.host_config import HostConfig
-from knarr.containers import binds, merge, names, rootview, validate
+from knarr.containers import binds, health, merge, names, rootview, validate
 from knarr.containers import record as records
 from knarr.containers.record import MountKind, MountRecord, Record
 from knarr.content.failure import translated
@@ -110,6 +110,7 @@ class Creation:
             parts.facts,
             parts.settings.runtime_names,
         )
+        health.validate(config, host)
         host, config, more = self._network(container_id, host, config)
         command = [*(config.entrypoint or ()), *(config.cmd or ())]
         record = Record(
@@ -246,8 +247,6 @@ def _remarks(config: ContainerConfig, image: Image) -> list[str]:
             f"The requested image's platform ({have}) does not match the detected host platform "
             f"({here})"
         )
-    if config.healthcheck and (config.healthcheck.test or ["NONE"])[0] != "NONE":
-        found.append("Health checks are not built yet: the health of the container is not watched")
     return found
 
 

@@ -37,13 +37,23 @@ class Ending:
         """
         number = signals.parse(signal) if signal else stop_signal(live)
         seconds = self._grace(live, grace)
-        if not await self._begin(live):
+        was_restarting = live.is_restarting
+        if await self._begin(live):
+            await self._end(live, number, seconds)
+        elif not was_restarting:
             raise NotModifiedError(f"container {live.id} is not running")
+        self._publish(live, "stop")
+
+    async def replace(self, live: LiveContainer) -> None:
+        """As ``stop``, by itself; whether it is started again is not decided here."""
+        if live.record.is_running:
+            await self._end(live, stop_signal(live), self._grace(live, None))
+
+    async def _end(self, live: LiveContainer, number: int, seconds: float | None) -> None:
         ended = live.next_exit()
         await self._signal(live, number)
         if not await _done(ended, seconds):
             await self._kill_and_wait(live, ended)
-        self._publish(live, "stop")
 
     async def kill(self, live: LiveContainer, signal: str) -> None:
         """Send a signal; SIGKILL also waits for the end. ``ConflictError`` when it does not run."""
@@ -52,8 +62,10 @@ class Ending:
             raise ConflictError(
                 f"cannot kill container: {live.name}: container {live.id} is not running"
             )
-        if number in {_SIGKILL, stop_signal(live)} and not await self._begin(live):
+        if self._ends(live, number) and not await self._begin(live):
             return
+        if live.is_restarting:
+            return  # there is no process to tell
         if number == _SIGKILL:
             await self._kill_and_wait(live, live.next_exit())
         else:
@@ -100,7 +112,18 @@ class Ending:
         if live.record.state.status is Status.PAUSED:
             await self._parts.supervisor.resume(live.id)
             live.record.state.status = Status.RUNNING
+            if live.monitor is not None:
+                live.monitor.resume()
             self._publish(live, "unpause")
+
+    @staticmethod
+    def _ends(live: LiveContainer, number: int) -> bool:
+        """Whether a signal says that the container shall not be started again by its policy.
+
+        As in Docker, every signal does unless the container has a stop signal of its own.
+        """
+        own = live.record.config.stop_signal
+        return number == _SIGKILL or not own or number == signals.parse(own)
 
     def _publish(self, live: LiveContainer, action: str, **more: str) -> None:
         attributes = about.container(live.record, **more)

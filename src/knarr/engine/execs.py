@@ -50,11 +50,14 @@ class Execs:
         for entry in request.env or ():
             if not entry.partition("=")[0] or "\0" in entry:
                 raise InvalidArgumentError(f"invalid environment variable: {entry}")
-        exec_id = secrets.token_hex(32)
         _forget_old(live)
-        live.execs[exec_id] = Exec(exec_id, request)
+        return self.add(live, request, secrets.token_hex(32)).id
+
+    def add(self, live: LiveContainer, request: ExecCreateRequest, exec_id: str) -> Exec:
+        """Prepare one whose request was checked."""
+        one = live.execs[exec_id] = Exec(exec_id, request)
         self._publish(live, exec_id, f"exec_create: {_words(request)}")
-        return exec_id
+        return one
 
     def _process(self, record: Record, request: ExecCreateRequest) -> Process:
         """In a worker: the process, its user looked up in the container as it is now."""

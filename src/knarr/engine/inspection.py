@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from knarr.api import containers as api
 from knarr.api import timestamps
 from knarr.api.containers import ContainerInspect, ContainerState, DriverData, Port
 from knarr.api.message import ZERO_TIME
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from knarr.api.networks import EndpointSettings
+    from knarr.containers.health import Health
     from knarr.containers.record import MountRecord, Record
 
     from .live import LiveContainer
@@ -68,6 +70,25 @@ def state(record: Record) -> ContainerState:
         error=now.error,
         started_at=_time(now.started_ns),
         finished_at=_time(now.finished_ns),
+        health=_health(now.health),
+    )
+
+
+def _health(health: Health | None) -> api.Health | None:
+    if health is None:
+        return None
+    return api.Health(
+        status=health.status.value,
+        failing_streak=health.failing_streak,
+        log=[
+            api.HealthcheckResult(
+                start=timestamps.rfc3339(result.start_ns),
+                end=timestamps.rfc3339(result.end_ns),
+                exit_code=result.exit_code,
+                output=result.output,
+            )
+            for result in health.log
+        ],
     )
 
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from knarr.containers.record import Status
-from knarr.errors import ConflictError, KnarrError, NotModifiedError
+from knarr.errors import ConflictError, KnarrError, NotModifiedError, UnavailableError
 from knarr.sys import faults
 
-from . import about, joining, startfailure
+from . import about, joining, restarts, startfailure
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from knarr.supervisor.client import Exit, Started
 
+    from .health import Healths
     from .live import LiveContainer
     from .parts import Parts
     from .preparation import Preparation
@@ -31,19 +33,18 @@ _log = logging.getLogger(__name__)
 
 #: What an exec ends with that goes down with its container.
 _KILLED = 137
-_FIRST_BACKOFF = 0.1
-_LONGEST_BACKOFF = 60.0
-#: A container that ran this long, in nanoseconds, is started again without further waiting.
-_STEADY = 10_000_000_000
 
 
 class Lifecycle:
     """Starts containers and takes their ends."""
 
-    def __init__(self, parts: Parts, preparation: Preparation, removal: Removal) -> None:
+    def __init__(
+        self, parts: Parts, preparation: Preparation, removal: Removal, healths: Healths
+    ) -> None:
         self._parts = parts
         self._preparation = preparation
         self._removal = removal
+        self._healths = healths
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -57,7 +58,7 @@ class Lifecycle:
             _check_startable(live)
             _cancel_restart(live)
             live.record.state.stopped_by_user = False
-            live.record.state.restart_count = 0
+            restarts.forget(live.record.state)
             failure = await self._try_start(live)
             if failure is None and live.record.host_config.restart_policy.name not in {"", "no"}:
                 # From now on it is wanted, whatever happens to the machine.
@@ -102,6 +103,8 @@ class Lifecycle:
         state.status = Status.RUNNING
         state.pid, state.started_ns = started.pid, started.started_ns
         state.exit_code, state.error, state.oom_killed = 0, "", False
+        if live.record.config.healthcheck is not None:
+            self._healths.begin(live)
         self._parts.events.publish("container", "start", live.id, about.container(live.record))
 
     def on_exit(self, ended: Exit) -> None:
@@ -132,19 +135,31 @@ class Lifecycle:
             if not _is_news(live, ended):
                 return
             self._note_end(live, ended)
-            again = self._wants_restart(live)
+            again = restarts.are_wanted(live.record)
             remove = live.record.host_config.auto_remove and not (again or live.is_kept)
             if again:
-                live.record.state.status = Status.RESTARTING
+                restarts.plan(live.record.state)
             if not remove:
-                await self._parts.containers.note(live)
+                await self._store_end(live)
                 live.tell_exit()
                 await self._forget_task(live)
         if remove:
             live.tell_exit()
             await self._remove_at_end(live)
-        elif again:
-            live.restart = asyncio.create_task(self._restart_later(live))
+        elif again and not self._closing:
+            pause = restarts.pause(live.record.state)
+            live.restart = asyncio.create_task(self._restart_later(live, pause))
+
+    async def _store_end(self, live: LiveContainer) -> None:
+        """Store an end; that somebody wanted it must not be lost where a policy would restart."""
+        record = live.record
+        if record.state.stopped_by_user and record.host_config.restart_policy.name not in {
+            "",
+            "no",
+        }:
+            await self._parts.containers.save(live)
+        else:
+            await self._parts.containers.note(live)
 
     def _note_end(self, live: LiveContainer, ended: Exit) -> None:
         state = live.record.state
@@ -153,6 +168,8 @@ class Lifecycle:
         state.started_ns = ended.started_ns or state.started_ns
         state.exit_code, state.error = ended.exit_code, ended.error
         state.oom_killed, state.finished_ns = ended.oom_killed, ended.finished_ns
+        if live.monitor is not None:
+            live.monitor.stop()
         for one in live.execs.values():
             if one.running:
                 one.end(_KILLED)
@@ -183,43 +200,44 @@ class Lifecycle:
         except KnarrError as error:
             _log.error("container=%s removal failed: %s", live.record.short_id, error)
 
-    def _wants_restart(self, live: LiveContainer) -> bool:
-        policy, state = live.record.host_config.restart_policy, live.record.state
-        if self._closing or state.stopped_by_user:
-            return False
-        if policy.name in {"always", "unless-stopped"}:
-            return True
-        limit = policy.maximum_retry_count
-        return (
-            policy.name == "on-failure"
-            and state.exit_code != 0
-            and (limit == 0 or state.restart_count < limit)
-        )
+    async def _restart_later(self, live: LiveContainer, pause: float) -> None:
+        """Start it again after a pause, in seconds.
 
-    async def _restart_later(self, live: LiveContainer) -> None:
-        """Start it again by its policy, after a pause that doubles while it keeps failing."""
+        When it cannot be started it stays ended, as in Docker, unless the engine itself was in
+        trouble.
+        """
         state = live.record.state
+        task = live.restart
         while True:
-            steady = state.finished_ns - state.started_ns > _STEADY
-            pause = _FIRST_BACKOFF * 2 ** min(0 if steady else state.restart_count, 20)
-            await asyncio.sleep(min(pause, _LONGEST_BACKOFF))
+            await asyncio.sleep(pause)
             async with live.lock:
                 if state.status is not Status.RESTARTING or live.removing:
                     return
                 live.restart = None
-                state.restart_count += 1
-                if await self._try_start(live) is None:
+                exit_code = state.exit_code
+                failure = await self._try_start(live)
+                if failure is None:
                     return
-                if not self._wants_restart(live):
+                state.exit_code = exit_code
+                if not isinstance(failure, UnavailableError) or self._closing:
                     state.status = Status.EXITED
                     await self._parts.containers.note(live)
                     live.tell_exit()
                     return
+                live.restart = task
+                state.restart_streak += 1
+                pause = restarts.pause(state)
 
-    def resume(self, live: LiveContainer) -> None:
+    def resume(self, live: LiveContainer, *, was_restarting: bool) -> None:
         """Start a container whose policy wants it to run, after a restart of the engine."""
-        live.record.state.status = Status.RESTARTING
-        live.restart = asyncio.create_task(self._restart_later(live))
+        state = live.record.state
+        pause = 0.0
+        if was_restarting:
+            pause = restarts.rest_of_pause(state, time.time_ns())
+        else:
+            restarts.forget(state)
+        state.status = Status.RESTARTING
+        live.restart = asyncio.create_task(self._restart_later(live, pause))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run something beside; ``close`` waits for it."""

@@ -100,7 +100,7 @@ def _tests(containers: ContainerStore, filters: Filters) -> Iterable[Test]:
         "name": _has_name,
         "id": lambda live, value: live.id.startswith(value),
         "status": lambda live, value: live.record.state.status.value == value,
-        "health": lambda _live, value: value == "none",
+        "health": _has_health,
         "volume": _has_volume,
         "network": _has_network,
         "isolation": lambda _live, value: value in {"", "default"},
@@ -165,6 +165,11 @@ def _beside(reference: LiveContainer, *, before: bool) -> Test:
 def _has_name(live: LiveContainer, pattern: str) -> bool:
     """The filter is a regular expression, on the name with or without its slash."""
     return bool(re.search(pattern, f"/{live.name}") or re.search(pattern, live.name))
+
+
+def _has_health(live: LiveContainer, value: str) -> bool:
+    health = live.record.state.health
+    return value == ("none" if health is None else health.status)
 
 
 def _has_volume(live: LiveContainer, value: str) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from knarr.api.exec import ExecCreateRequest
     from knarr.containers.record import Record
+    from knarr.engine.health import Monitor
     from knarr.engine.workers import Workers
     from knarr.metadata.containers import ContainerRow, ContainerTable
 
@@ -57,6 +58,10 @@ class Exec:
         self.running, self.pid, self.exit_code = False, 0, exit_code
         self._ended.set()
 
+    async def ended(self) -> None:
+        """Wait for its end."""
+        await self._ended.wait()
+
     async def settle(self) -> None:
         """Wait for its end, which its streams show a little earlier; not for long.
 
@@ -79,6 +84,8 @@ class LiveContainer:
         self.has_task = True
         self._keepers = 0
         self.restart: asyncio.Task[None] | None = None
+        #: Who watches its health, from the first start on; None where nothing is to be checked.
+        self.monitor: Monitor | None = None
         self._on_exit: set[asyncio.Future[Outcome]] = set()
         self._on_removal: set[asyncio.Future[Outcome]] = set()
 

@@ -21,12 +21,15 @@ from knarr.containers.record import Status
 from knarr.errors import KnarrError
 from knarr.supervisor.client import Started
 
+from . import probing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from knarr.supervisor.client import TaskState
 
+    from .health import Healths
     from .lifecycle import Lifecycle
     from .live import LiveContainer
     from .parts import Parts
@@ -41,8 +44,11 @@ _SIGKILL = 9
 class Restore:
     """Brings records, processes and files together again."""
 
-    def __init__(self, parts: Parts, lifecycle: Lifecycle, removal: Removal) -> None:
+    def __init__(
+        self, parts: Parts, lifecycle: Lifecycle, removal: Removal, healths: Healths
+    ) -> None:
         self._parts = parts
+        self._healths = healths
         self._lifecycle = lifecycle
         self._removal = removal
 
@@ -50,8 +56,10 @@ class Restore:
         """Do everything; what fails for one container is logged and does not stop the others."""
         parts = self._parts
         parts.containers.restore(await parts.workers.run(parts.database.containers.all))
-        tasks = {task.id: task for task in await parts.supervisor.list() if not task.exec_id}
+        found = await parts.supervisor.list()
+        tasks = {task.id: task for task in found if not task.exec_id}
         await self._end_unknown(tasks)
+        await self._end_probes(found)
         known = frozenset(live.id for live in parts.containers)
         snapshots = await parts.workers.run(lambda: self._clear(known))
         for live in parts.containers:
@@ -72,6 +80,13 @@ class Restore:
                     await self._parts.supervisor.delete(container_id)
             except KnarrError as error:
                 _log.error("container=%s cannot be ended: %s", container_id[:12], error)
+
+    async def _end_probes(self, tasks: Iterable[TaskState]) -> None:
+        """Health checks that an earlier engine had under way: nobody wants their result."""
+        for task in tasks:
+            if task.exec_id and task.exit is None and probing.is_probe(task.id, task.exec_id):
+                with contextlib.suppress(KnarrError):
+                    await self._parts.supervisor.kill(task.id, _SIGKILL, task.exec_id)
 
     def _clear(self, known: frozenset[str]) -> frozenset[str]:
         """In a worker: drop what no record names; returns the writable layers that are there."""
@@ -110,13 +125,15 @@ class Restore:
         ):
             await self._removal.remove(live)
         elif self._is_wanted(live, was_restarting=was_restarting):
-            self._lifecycle.resume(live)
+            self._lifecycle.resume(live, was_restarting=was_restarting)
 
     async def _adopt(self, live: LiveContainer, task: TaskState) -> None:
         """The process runs; the record may not know yet."""
         state = live.record.state
         if live.record.is_running and state.started_ns == task.started_ns:
             state.pid = task.pid
+            if live.record.config.healthcheck is not None:
+                self._healths.take_over(live)
             return
         self._lifecycle.note_start(live, Started(task.pid, task.started_ns))
         await self._parts.containers.note(live)

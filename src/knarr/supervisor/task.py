@@ -9,6 +9,7 @@ killed, and after ``LINGER_SECONDS`` nobody is waited for (as Docker, also for e
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import termios
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from knarr.supervisor.state import Store
 
 LINGER_SECONDS = 2.0
+_PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
 _UNKNOWN = "the process ended while no supervisor ran, and this kernel does not tell its code"
 
 
@@ -101,9 +103,15 @@ class Task:
             self._attachments.remove(attachment)
 
     def kill(self, number: int) -> None:
-        """Send a signal; ``FailedPreconditionError`` when the process has ended."""
+        """Send a signal; ``FailedPreconditionError`` when the process has ended.
+
+        An exec is killed with all that it has started, as far as that has stayed in its group.
+        """
         try:
-            signal.pidfd_send_signal(self._pidfd, number)
+            if self.record.exec_id and number == signal.SIGKILL:
+                _kill_group(self._pidfd, self.record.pid)
+            else:
+                signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
             raise not_running(self.record.id, self.record.exec_id) from None
         except OSError as error:
@@ -231,6 +239,20 @@ class Task:
             error=_UNKNOWN if self._code is None else "",
             started_ns=record.started_ns,
         )
+
+
+def _kill_group(pidfd: int, pid: int) -> None:
+    """Kill a process, and its group if it leads one; ``ProcessLookupError`` when it has ended."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL, None, _PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Linux before 6.9: nobody but this thread reaps it, so that its number stays its own.
+        leads = os.getpgid(pid) == pid
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if leads:
+            os.killpg(pid, signal.SIGKILL)
 
 
 def not_running(container_id: str, exec_id: str) -> FailedPreconditionError:
