@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from knarr.containers import record as records
 from knarr.containers.record import Status
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from knarr.api.exec import ExecCreateRequest
     from knarr.containers.record import Record
-    from knarr.engine.health import Monitor
     from knarr.engine.workers import Workers
     from knarr.metadata.containers import ContainerRow, ContainerTable
 
@@ -72,6 +71,22 @@ class Exec:
                 await self._ended.wait()
 
 
+class Watch(Protocol):
+    """Somebody who looks after a container's health while it runs."""
+
+    def resume(self, since_ns: int = 0) -> None:
+        """It runs: look from now on, first when the pause after ``since_ns`` is over."""
+        ...
+
+    def stop(self) -> None:
+        """It does not run, or is frozen: look no more. For a caller that holds its lock."""
+        ...
+
+    def leave(self) -> None:
+        """Look no more, and change nothing: somebody else will go on."""
+        ...
+
+
 class LiveContainer:
     """One container while the engine runs."""
 
@@ -85,7 +100,7 @@ class LiveContainer:
         self._keepers = 0
         self.restart: asyncio.Task[None] | None = None
         #: Who watches its health, from the first start on; None where nothing is to be checked.
-        self.monitor: Monitor | None = None
+        self.monitor: Watch | None = None
         self._on_exit: set[asyncio.Future[Outcome]] = set()
         self._on_removal: set[asyncio.Future[Outcome]] = set()
 
