@@ -231,6 +231,8 @@ def test_health() -> None:
     assert build("--no-healthcheck")["Healthcheck"] == {"Test": ["NONE"]}
     health = build("--health-cmd", "true", "--health-interval", "2s")["Healthcheck"]
     assert (health["Test"], health["Interval"]) == (["CMD-SHELL", "true"], 2 * 10**9)
+    host = build("--health-on-failure", "stop", "--annotation", "a=b")["HostConfig"]
+    assert host["Annotations"] == {"a": "b", "io.knarr.health-on-failure": "stop"}
 
 
 def test_entrypoint_and_stop() -> None:

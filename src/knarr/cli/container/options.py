@@ -44,6 +44,7 @@ CONTAINER_FLAGS: tuple[FlagRow, ...] = (
     ("group-add", "", "list", "", "Further group of the process"),
     ("health-cmd", "", "string", "", "Command that checks the container's health"),
     ("health-interval", "", "duration", 0, "Time between two checks (ms|s|m|h)"),
+    ("health-on-failure", "", "string", "none", "What is done when unhealthy (kill, stop, ...)"),
     ("health-retries", "", "int", 0, "Failures in a row that make it unhealthy"),
     ("health-start-interval", "", "duration", 0, "Time between checks while it starts"),
     ("health-start-period", "", "duration", 0, "Time in which failures do not count"),

@@ -205,6 +205,9 @@ def _host_config(flags: Flags) -> Json:
     for flag, (key, convert) in _CONVERTED.items():
         if flags.given(flag):
             host[key] = convert(flags.many(flag))
+    if flags.given("health-on-failure"):
+        annotations = host.setdefault("Annotations", {})
+        annotations["io.knarr.health-on-failure"] = flags.text("health-on-failure")
     _add_log(flags, host)
     _add_storage(flags, host)
     _add_devices(flags, host)
