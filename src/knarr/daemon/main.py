@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from knarr import __version__
 from knarr.engine.parts import Paths
 from knarr.errors import KnarrError
 from knarr.server import listen
+from knarr.sys import memory
 
 from . import locks, logs, notify, options, wiring
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
     """Run an engine until it is told to end; the exit code of the process."""
     try:
         chosen = options.parse(argv)
+        memory.one_arena()
         logs.configure(chosen.log_level)
         _make_roots(chosen)
         with (
@@ -98,8 +99,7 @@ async def _serve(chosen: options.Options, sockets: Sequence[socket.socket]) -> N
     async with wiring.running_engine(chosen) as engine:
         api = listen.Api(engine)
         await api.start(sockets)
-        # What is there now stays: the collector need not look at it again and again.
-        gc.freeze()
+        memory.settle()
         _log.info("knarr %s is ready on %s", __version__, " ".join(chosen.hosts))
         notify.notify("READY=1")
         await ending.wait()

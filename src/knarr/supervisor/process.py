@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import os
 import resource
 import signal
@@ -27,6 +26,7 @@ from knarr.supervisor.server import Server
 from knarr.supervisor.state import Store
 from knarr.supervisor.supervisor import Supervisor
 from knarr.supervisor.workers import Workers
+from knarr.sys import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +58,7 @@ def serve(settings: Settings, runtime: Callable[[str | None], Runtime]) -> None:
     settings = settings._replace(exec_root=os.path.abspath(settings.exec_root))
     os.makedirs(settings.exec_root, 0o711, exist_ok=True)
     os.chdir("/")
+    memory.one_arena()
     _allow_descriptors()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -95,8 +96,7 @@ class _Process:
             # For the engine to hand over what it holds; it was started by one, so this is rare.
             self._loop.call_later(_ORPHAN_SECONDS, self._supervisor.adopt_rest)
         _say_ready(self._settings.ready_fd)
-        # What is there now stays: the collector need not look at it again and again.
-        gc.freeze()
+        memory.settle()
         self._loop.run()
         self._server.close()
         self._loop.close()
