@@ -11,7 +11,7 @@ from knarr.api.containers import ContainerPrune, DriverData, WaitError, WaitResp
 from knarr.containers import files, names, scaffold, users
 from knarr.containers.record import Status
 from knarr.errors import ConflictError, InvalidArgumentError, KnarrError, NotFoundError
-from knarr.runtime.cgroups import Cgroup, detect
+from knarr.runtime.cgroups import Cgroup
 
 from . import (
     about,
@@ -24,9 +24,9 @@ from . import (
     logstream,
     sizes,
     stats,
-    top,
     updating,
 )
+from .ps import top
 from .services import LogStream
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Containers:
             raise ConflictError(f"container {live.id} is not running")
         cgroup = self._preparation.cgroups_path(live.record)
         table = await self._parts.workers.run(
-            lambda: top.top(Cgroup(cgroup, detect()).processes(), ps_args)
+            lambda: top(Cgroup(cgroup, self._parts.facts.layout).processes(), ps_args)
         )
         self._publish(live, "top")
         return table
