@@ -241,13 +241,20 @@ def connect(address: Address, timeout: float | None = None) -> _socket.socket:
         return (
             _connect_unix(address.path, timeout) if address.path else _connect_tcp(address, timeout)
         )
-    except PermissionError as error:
-        raise PermissionDeniedError(
+    except OSError as error:
+        raise unreachable(address, error) from error
+
+
+def unreachable(address: Address, error: OSError) -> KnarrError:
+    """What it means that a connection cannot be opened."""
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError(
             "permission denied while trying to connect to the knarr engine at "
             f"{address.text}: {error.strerror}"
-        ) from error
-    except OSError as error:
-        raise _no_engine(address) from error
+        )
+    hint = None if address.named else 'start one with "knarr daemon" as root'
+    problem = f"Cannot connect to the knarr engine at {address.text}. Is it running?"
+    return NoEngineError(problem, hint=hint)
 
 
 def _shut_down(sock: _socket.socket) -> None:
@@ -285,9 +292,3 @@ def _connect_tcp(address: Address, timeout: float | None) -> _socket.socket:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         return sock
     raise failure
-
-
-def _no_engine(address: Address) -> KnarrError:
-    hint = None if address.named else 'start one with "knarr daemon" as root'
-    problem = f"Cannot connect to the knarr engine at {address.text}. Is it running?"
-    return NoEngineError(problem, hint=hint)

@@ -1,0 +1,161 @@
+"""Images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from knarr.errors import NotFoundError
+from knarr.sdk.core import images as requests
+
+from .making import Pending
+from .streams import AsyncByteStream, AsyncStream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knarr.api.images import (
+        DeleteItem,
+        HistoryItem,
+        ImageInspect,
+        ImagePrune,
+        ImageSummary,
+        Progress,
+    )
+    from knarr.sdk.core.request import Filters
+
+    from .transport import Transport
+    from .upload import Source
+
+
+class AsyncImage:
+    """An image, known by a name (``busybox:latest``) or an id."""
+
+    def __init__(self, transport: Transport, name: str) -> None:
+        self._transport = transport
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsyncImage) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    async def inspect(self) -> ImageInspect:
+        """All about it."""
+        return await self._transport.call(requests.inspect(self.name))
+
+    async def history(self) -> tuple[HistoryItem, ...]:
+        """How it was made, newest first."""
+        return await self._transport.call(requests.history(self.name))
+
+    async def tag(self, repository: str, tag: str = "latest") -> AsyncImage:
+        """Give it a further name; the image under that name."""
+        await self._transport.call(requests.tag(self.name, repository, tag))
+        return AsyncImage(self._transport, f"{repository}:{tag}")
+
+    async def remove(self, *, force: bool = False, prune: bool = True) -> tuple[DeleteItem, ...]:
+        """Take this name away, and the image with its last name; what was done."""
+        return await self._transport.call(requests.remove(self.name, force=force, prune=prune))
+
+    def save(self) -> AsyncByteStream:
+        """It as an archive that ``load`` takes."""
+        return AsyncByteStream(self._transport, requests.save([self.name], platform=""))
+
+    async def discard(self) -> None:
+        """Take its name away, if it is still there."""
+        try:
+            await self.remove(force=True)
+        except NotFoundError:
+            return
+
+
+class AsyncLoadedImages(tuple[AsyncImage, ...]):
+    """The images of one archive."""
+
+    __slots__ = ()
+
+    async def discard(self) -> None:
+        """Take the names of all of them away."""
+        for image in self:
+            await image.discard()
+
+
+class AsyncImages:
+    """All images of the engine."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get(self, name: str) -> AsyncImage:
+        """The image of this name or id. Raises ``NotFoundError``."""
+        image = AsyncImage(self._transport, name)
+        await image.inspect()
+        return image
+
+    async def list(
+        self, *, every: bool = False, filters: Filters | None = None
+    ) -> tuple[AsyncImage, ...]:
+        """All images, each under its first name, or its id if it has none."""
+        found = await self.summaries(every=every, filters=filters)
+        names = [(each.repo_tags or [each.id])[0] for each in found]
+        return tuple(AsyncImage(self._transport, name) for name in names)
+
+    async def summaries(
+        self, *, every: bool = False, filters: Filters | None = None
+    ) -> tuple[ImageSummary, ...]:
+        """What ``docker images`` shows of them; with ``every`` intermediate ones, too."""
+        return await self._transport.call(requests.summaries(every=every, chosen=filters))
+
+    def load(self, archive: Source, *, platform: str = "") -> Pending[AsyncLoadedImages]:
+        """Take images in from an archive: a path, an open file, bytes, or pieces of bytes."""
+
+        async def make() -> AsyncLoadedImages:
+            async with self.load_stream(archive, platform=platform) as lines:
+                names = requests.loaded([line async for line in lines])
+            return AsyncLoadedImages(AsyncImage(self._transport, name) for name in names)
+
+        return Pending(self._transport, make)
+
+    def load_stream(self, archive: Source, *, platform: str = "") -> AsyncStream[Progress]:
+        """As ``load``, and tell how far it is. An error is raised when its line comes."""
+        return AsyncStream(self._transport, requests.load(platform=platform), archive)
+
+    def save(self, names: Sequence[str], *, platform: str = "") -> AsyncByteStream:
+        """Images as one archive that ``load`` takes."""
+        return AsyncByteStream(self._transport, requests.save(names, platform=platform))
+
+    def import_(
+        self,
+        archive: Source,
+        repository: str = "",
+        tag: str = "",
+        *,
+        comment: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+    ) -> Pending[AsyncImage]:
+        """Make an image of one layer of a filesystem's tar."""
+        wanted = requests.import_(
+            repository=repository, tag=tag, comment=comment, changes=changes, platform=platform
+        )
+
+        async def make() -> AsyncImage:
+            async with AsyncStream(self._transport, wanted, archive) as lines:
+                made = requests.imported([line async for line in lines])
+            name = f"{repository}:{tag or 'latest'}" if repository else made
+            return AsyncImage(self._transport, name)
+
+        return Pending(self._transport, make)
+
+    async def remove(
+        self, name: str, *, force: bool = False, prune: bool = True
+    ) -> tuple[DeleteItem, ...]:
+        """Take a name away, and the image with its last name; what was done."""
+        return await AsyncImage(self._transport, name).remove(force=force, prune=prune)
+
+    async def prune(self, filters: Filters | None = None) -> ImagePrune:
+        """Remove those without a name; with ``{"dangling": False}`` all that no container uses."""
+        return await self._transport.call(requests.prune(filters))

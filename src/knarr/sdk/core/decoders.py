@@ -1,0 +1,156 @@
+"""Decoders of what streams carry: bytes, output of programs, lines, documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from knarr.api import streams
+from knarr.api.images import Progress
+from knarr.client.stdcopy import STDERR, Demultiplexer
+from knarr.errors import UnavailableError
+
+from . import failures
+from .request import decode
+from .values import Chunk, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from knarr.client.http import Head
+
+    from .request import Decoder
+    from .values import StreamName
+
+T = TypeVar("T")
+
+_LINE_LIMIT = 1024 * 1024
+_DOCUMENT_LIMIT = 64 * 1024 * 1024
+
+
+class Bytes:
+    """The bytes as they come."""
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """The bytes."""
+        return (data,)
+
+    def end(self) -> Iterable[bytes]:
+        """Nothing."""
+        return ()
+
+
+class RawOutput:
+    """The output of a terminal: one stream."""
+
+    def feed(self, data: bytes) -> Iterable[Chunk]:
+        """The bytes."""
+        return (Chunk("stdout", data),)
+
+    def end(self) -> Iterable[Chunk]:
+        """Nothing."""
+        return ()
+
+
+class FramedOutput:
+    """The output of a program without a terminal: two streams in frames."""
+
+    def __init__(self) -> None:
+        self._frames = Demultiplexer()
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """The bytes of the two streams. Raises ``UnavailableError`` for what the engine reports."""
+        for stream, part in self._frames.feed(data):
+            yield Chunk("stderr" if stream == STDERR else "stdout", bytes(part))
+
+    def end(self) -> Iterable[Chunk]:
+        """Nothing."""
+        return ()
+
+
+class Lines:
+    """Lines out of chunks, each of one stream; one longer than 1 MiB is cut."""
+
+    def __init__(self) -> None:
+        self._left: dict[StreamName, bytes] = {}
+
+    def feed(self, chunk: Chunk) -> Iterator[Line]:
+        """The lines that the chunk completes."""
+        *lines, left = (self._left.get(chunk.stream, b"") + chunk.data).split(b"\n")
+        while len(left) > _LINE_LIMIT:
+            lines.append(left[:_LINE_LIMIT])
+            left = left[_LINE_LIMIT:]
+        self._left[chunk.stream] = left
+        for line in lines:
+            yield Line(chunk.stream, line.removesuffix(b"\r"))
+
+    def end(self) -> Iterator[Line]:
+        """The last lines, if they have no line feed."""
+        for stream, line in self._left.items():
+            if line:
+                yield Line(stream, line.removesuffix(b"\r"))
+
+
+class Documents(Generic[T]):
+    """JSON documents, one a line, of one type."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+        self._left = b""
+
+    def feed(self, data: bytes) -> Iterator[T]:
+        """The documents that are complete. Raises ``UnavailableError`` for what is none."""
+        *lines, self._left = (self._left + data).split(b"\n")
+        if len(self._left) > _DOCUMENT_LIMIT:
+            raise UnavailableError("the engine sent an endless document")
+        for line in lines:
+            if line.strip():
+                yield decode(self._kind, line)
+
+    def end(self) -> Iterator[T]:
+        """The last document, if it has no line feed."""
+        if self._left.strip():
+            yield decode(self._kind, self._left)
+
+
+class ProgressLines:
+    """Lines of progress; one that reports an error raises it."""
+
+    def __init__(self) -> None:
+        self._documents = Documents(Progress)
+
+    def feed(self, data: bytes) -> Iterator[Progress]:
+        """The lines that are complete."""
+        return map(_checked, self._documents.feed(data))
+
+    def end(self) -> Iterator[Progress]:
+        """The last line."""
+        return map(_checked, self._documents.end())
+
+
+def _checked(line: Progress) -> Progress:
+    if line.error or line.error_detail:
+        detail = line.error_detail
+        words = (detail.message if detail else "") or line.error
+        raise failures.from_progress(detail.code if detail else 0, words)
+    return line
+
+
+def raw(_head: Head) -> Decoder[bytes, bytes]:
+    """An answer that is bytes."""
+    return Bytes()
+
+
+def output(head: Head) -> Decoder[bytes, Chunk]:
+    """An answer that is a program's output: its type says in which form."""
+    is_raw = head.headers.get("content-type", "").startswith(streams.RAW)
+    return RawOutput() if is_raw else FramedOutput()
+
+
+def progress(_head: Head) -> Decoder[bytes, Progress]:
+    """An answer that tells how far something is."""
+    return ProgressLines()
+
+
+def documents(kind: type[T]) -> Callable[[Head], Decoder[bytes, T]]:
+    """An answer of documents."""
+    return lambda _head: Documents(kind)

@@ -1,0 +1,101 @@
+"""The requests of images."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from knarr.api.images import (
+    DeleteItem,
+    HistoryItem,
+    ImageInspect,
+    ImagePrune,
+    ImageSummary,
+    Progress,
+)
+from knarr.client import paths
+from knarr.errors import UnavailableError
+
+from . import decoders
+from .request import Operation, Request, Streaming, filters, many, message, nothing, query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .request import Filters
+
+_LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)$", re.MULTILINE)
+
+
+def summaries(*, every: bool, chosen: Filters | None) -> Operation[tuple[ImageSummary, ...]]:
+    """List."""
+    parameters = query({"all": every, "filters": filters(chosen)})
+    return Operation(Request("GET", "/images/json", parameters), many(ImageSummary))
+
+
+def inspect(name: str) -> Operation[ImageInspect]:
+    """All about it."""
+    return Operation(Request("GET", paths.image(name, "json")), message(ImageInspect))
+
+
+def history(name: str) -> Operation[tuple[HistoryItem, ...]]:
+    """How it was made, newest first."""
+    return Operation(Request("GET", paths.image(name, "history")), many(HistoryItem))
+
+
+def tag(name: str, repository: str, tag: str) -> Operation[None]:
+    """Give it a further name."""
+    parameters = query({"repo": repository, "tag": tag})
+    return Operation(Request("POST", paths.image(name, "tag"), parameters), nothing)
+
+
+def remove(name: str, *, force: bool, prune: bool) -> Operation[tuple[DeleteItem, ...]]:
+    """Take a name away, and the image with its last one."""
+    parameters = query({"force": force, "noprune": not prune})
+    return Operation(Request("DELETE", paths.image(name), parameters), many(DeleteItem), None)
+
+
+def prune(chosen: Filters | None) -> Operation[ImagePrune]:
+    """Remove what nothing uses."""
+    request = Request("POST", "/images/prune", query({"filters": filters(chosen)}))
+    return Operation(request, message(ImagePrune), None)
+
+
+def load(*, platform: str) -> Streaming[Progress]:
+    """Take images in from an archive, which is sent behind it."""
+    # Not quiet, given as a text because a false switch is left out.
+    parameters = query({"quiet": "0", "platform": platform})
+    request = Request("POST", "/images/load", parameters, content_type="application/x-tar")
+    return Streaming(request, decoders.progress)
+
+
+def loaded(lines: Iterable[Progress]) -> tuple[str, ...]:
+    """The names, or ids, of the images that a load brought."""
+    found = _LOADED.findall("".join(line.stream for line in lines))
+    return tuple(dict.fromkeys(found))
+
+
+def save(names: Sequence[str], *, platform: str) -> Streaming[bytes]:
+    """Images as one archive."""
+    parameters = (*(("names", name) for name in names), *query({"platform": platform}))
+    return Streaming(Request("GET", "/images/get", parameters), decoders.raw)
+
+
+def import_(
+    *, repository: str, tag: str, comment: str, changes: Sequence[str], platform: str
+) -> Streaming[Progress]:
+    """Make an image of a filesystem's tar, which is sent behind it."""
+    parameters = query(
+        {"fromSrc": "-", "repo": repository, "tag": tag, "message": comment, "platform": platform}
+    )
+    parameters += tuple(("changes", each) for each in changes)
+    request = Request("POST", "/images/create", parameters, content_type="application/x-tar")
+    return Streaming(request, decoders.progress)
+
+
+def imported(lines: Iterable[Progress]) -> str:
+    """The id of the image that an import made. Raises ``UnavailableError`` if none is named."""
+    for line in lines:
+        if line.status.startswith("sha256:"):
+            return line.status
+    raise UnavailableError("the engine did not say which image it made")
