@@ -8,13 +8,13 @@ hostile: it is entered descriptor by descriptor, and no symbolic link is ever fo
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import whiteout
+from . import facts, holes, whiteout
 from .entry import HARDLINK, NO_XATTRS, Entry
+from .facts import read_xattrs
 from .failure import BadArchiveError, shown
 from .tarwriter import TarWriter
 from .tree import MAX_PATH
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KEPT = ("user.", "trusted.", "system.posix_acl_", "security.capability")
-_PRIVATE = os.fsdecode(whiteout.OVERLAY_PRIVATE)
 _OPAQUE = os.fsdecode(whiteout.OPAQUE_XATTR)
 _WHITEOUT = os.fsdecode(whiteout.WHITEOUT_XATTR)
 
@@ -65,7 +63,7 @@ class _Difference:
 
     def root(self, upper: int) -> None:
         """Write the entry of the root."""
-        self._tar.add(_entry(b"./", os.fstat(upper), _xattrs(upper)))
+        self._tar.add(facts.entry(b"./", os.fstat(upper), read_xattrs(upper)))
 
     def run(self, upper: int) -> None:
         """Write everything below ``upper``, and the end mark."""
@@ -102,8 +100,8 @@ class _Difference:
         _check_name(name, path)
         fd = os.open(name, _DIRECTORY, dir_fd=level.fd)
         try:
-            xattrs = _xattrs(fd)
-            self._tar.add(_entry(path + b"/", os.fstat(fd), xattrs))
+            xattrs = read_xattrs(fd)
+            self._tar.add(facts.entry(path + b"/", os.fstat(fd), xattrs))
             if xattrs.get(_OPAQUE) == whiteout.OPAQUE_VALUE and self._hides(path):
                 self._tar.add(_marker(path + b"/" + whiteout.OPAQUE))
             return _Level(fd, path + b"/")
@@ -124,22 +122,24 @@ class _Difference:
         _check_name(name, path)
         if self._link(path, info):
             return
-        xattrs = _xattrs(f"/proc/self/fd/{level.fd}/".encode() + name)
+        xattrs = read_xattrs(f"/proc/self/fd/{level.fd}/".encode() + name)
         link = os.readlink(name, dir_fd=level.fd) if kind == stat.S_IFLNK else b""
-        self._tar.add(_entry(path, info, xattrs)._replace(link=link))
+        self._tar.add(facts.entry(path, info, xattrs)._replace(link=link))
 
     def _regular(self, level: _Level, name: bytes, path: bytes) -> None:
         with os.fdopen(os.open(name, _FILE, dir_fd=level.fd), "rb", buffering=0) as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise BadArchiveError(f"{shown(path)} changed while it was read")
-            xattrs = _xattrs(file.fileno())
+            xattrs = read_xattrs(file.fileno())
             if not info.st_size and _WHITEOUT in xattrs:
                 self._whiteout(level, name)
                 return
             _check_name(name, path)
             if not self._link(path, info):
-                self._tar.add(_entry(path, info, xattrs), file)
+                entry = facts.entry(path, info, xattrs)
+                extents = holes.find(file.fileno(), info)
+                self._tar.add(entry._replace(extents=extents), file)
 
     def _link(self, path: bytes, info: os.stat_result) -> bool:
         """Write a hard link when the file was written under another name."""
@@ -148,7 +148,7 @@ class _Difference:
         first = self._linked.setdefault((info.st_dev, info.st_ino), path)
         if first == path:
             return False
-        entry = _entry(path, info, {})
+        entry = facts.entry(path, info, {})
         self._tar.add(entry._replace(type=HARDLINK, link=first, size=0, rdev=0))
         return True
 
@@ -156,43 +156,9 @@ class _Difference:
         self._tar.add(_marker(level.path + whiteout.PREFIX + name))
 
 
-def _entry(path: bytes, info: os.stat_result, xattrs: dict[str, bytes]) -> Entry:
-    kind = stat.S_IFMT(info.st_mode)
-    return Entry(
-        name=path,
-        type=kind,
-        mode=stat.S_IMODE(info.st_mode),
-        uid=info.st_uid,
-        gid=info.st_gid,
-        size=info.st_size if kind == stat.S_IFREG else 0,
-        mtime=info.st_mtime_ns,
-        link=b"",
-        rdev=info.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0,
-        xattrs={
-            os.fsencode(name): value
-            for name, value in xattrs.items()
-            if name.startswith(_KEPT) and not name.startswith(_PRIVATE)
-        },
-        offset=0,
-    )
-
-
 def _marker(path: bytes) -> Entry:
     """The empty file that is a whiteout."""
     return Entry(path, stat.S_IFREG, 0, 0, 0, 0, 0, b"", 0, NO_XATTRS, 0)
-
-
-def _xattrs(file: int | bytes) -> dict[str, bytes]:
-    """All attributes of an open file, or of a path that is not followed."""
-    follow = isinstance(file, int)
-    found = {}
-    try:
-        for name in os.listxattr(file, follow_symlinks=follow):
-            found[name] = os.getxattr(file, name, follow_symlinks=follow)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENODATA):
-            raise
-    return found
 
 
 def _check_name(name: bytes, path: bytes) -> None:

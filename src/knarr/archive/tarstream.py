@@ -1,9 +1,9 @@
 """Tar archives as a stream of entries with exact byte offsets.
 
 Scope: ustar, base-256 numbers, GNU long names and sparse files, PAX records local and global. The
-archive comes in chunks of any size; the data of files are passed over and never looked at, so the
-work is per entry and per chunk. What is done with the entries is the caller's business: names are
-given exactly as they stand in the archive.
+archive comes in chunks of any size; the data of files are passed over and not looked at, unless the
+caller asks for those of the entry at hand, so the work is per entry and per chunk. What is done
+with the entries is the caller's business: names are given exactly as they stand in the archive.
 
 Laws: a damaged, ambiguous or truncated archive raises BadArchiveError, and nothing of it is
 guessed; every number of the archive that costs memory is limited; where readers differ this one
@@ -69,6 +69,8 @@ class TarStream:
         self._base = 0
         self._globals: dict[bytes, bytes] = {}
         self._last = b""
+        self._unread = 0
+        self._padding = 0
 
     @property
     def position(self) -> int:
@@ -90,6 +92,21 @@ class TarStream:
             if self._globals:
                 records = self._globals | records
             yield self._entry(head, records, block)
+            if self._unread or self._padding:
+                self._skip(self._unread + self._padding)
+                self._unread = self._padding = 0
+
+    def data(self) -> Iterator[bytes]:
+        """The data of the entry that was given last, as they stand in the archive: of a sparse
+        file its runs, one after the other. To be read before the next entry is asked for.
+        """
+        while self._unread:
+            if self._at == len(self._chunk):
+                self._must_refill()
+            piece = self._chunk[self._at : self._at + self._unread]
+            self._at += len(piece)
+            self._unread -= len(piece)
+            yield piece
 
     def _extensions(self, head: Header) -> tuple[Header, dict[bytes, bytes], bytes] | None:
         """The header behind the extended ones that begin with ``head``, and its records.
@@ -145,11 +162,11 @@ class TarStream:
         elif head.typeflag == b"S":
             size, extents = self._old_sparse(block, head)
             offset = self.position
-            self._skip_data(head.size)
+            self._hold(head.size)
         elif records and _is_sparse(records):
             head, size, extents = self._pax_sparse(head, records)
         else:
-            self._skip_data(size)
+            self._hold(size)
         return Entry(
             head.name,
             kind,
@@ -189,7 +206,7 @@ class TarStream:
         if stored < 0:
             raise BadArchiveError(f"the sparse map of {shown(name)} does not match its data")
         offset = self.position
-        self._skip_data(stored)
+        self._hold(stored)
         placed = sparse.extents(runs, size=size, offset=offset, stored=stored, name=name)
         return head._replace(name=name), size, placed
 
@@ -212,6 +229,11 @@ class TarStream:
         if self._take(BLOCK) != ZERO_BLOCK:
             raise BadArchiveError("the tar archive is damaged: one zero block between entries")
         return None
+
+    def _hold(self, size: int) -> None:
+        """Data come next; they are passed over when the entry has been dealt with."""
+        self._unread = size
+        self._padding = -size % BLOCK
 
     def _skip_data(self, size: int) -> None:
         self._skip(size + -size % BLOCK)

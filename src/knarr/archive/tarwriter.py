@@ -16,7 +16,7 @@ from .entry import HARDLINK
 from .header import BLOCK, ZERO_BLOCK, Header
 
 if TYPE_CHECKING:
-    from .entry import Entry
+    from .entry import Entry, Extent
 
 _TYPEFLAGS = {
     stat.S_IFREG: b"0",
@@ -32,6 +32,8 @@ _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 _SECOND = 1_000_000_000
 _COPY = 1 << 20
+_SPARSE_FOLDER = b"GNUSparseFile.0/"
+"""Where a reader that does not know the format puts the file; GNU tar has its process id there."""
 _EXTENDED = Header(b"././@PaxHeader", 0o644, 0, 0, 0, 0, b"x", b"", 0, 0)
 
 
@@ -45,16 +47,49 @@ class TarWriter:
         """Write an entry; ``data`` gives the content of a regular file.
 
         Should ``data`` be shorter than the entry says (someone truncated the file meanwhile), the
-        rest is zeros; should it be longer, the rest is left out.
+        rest is zeros; should it be longer, the rest is left out. Of an entry with ``extents`` only
+        these runs are read and written (GNU's sparse format 1.0).
         """
-        records = _records(entry)
+        if entry.extents is not None and data is not None:
+            self._sparse(entry, entry.extents, data)
+            return
+        self._head(entry, _records(entry))
+        if data is not None and entry.size:
+            self._copy(data, entry.size)
+            self._out.write(bytes(-entry.size % BLOCK))
+
+    def _head(self, entry: Entry, records: dict[bytes, bytes]) -> None:
         if records:
-            body = pax.encode(records)
+            body = pax.encode(sorted(records.items()))
             self._out.write(_block(_EXTENDED._replace(size=len(body))))
             self._out.write(body + bytes(-len(body) % BLOCK))
         self._out.write(_entry_header(entry))
-        if data is not None and entry.size:
-            self._copy(data, entry.size)
+
+    def _sparse(self, entry: Entry, extents: tuple[Extent, ...], data: BinaryIO) -> None:
+        runs = [(run.start, run.length) for run in extents] + [(entry.size, 0)]
+        numbers = [len(runs), *(number for run in runs for number in run)]
+        head = b"".join(b"%d\n" % number for number in numbers)
+        head += bytes(-len(head) % BLOCK)
+        folder, slash, name = entry.name.rpartition(b"/")
+        stored = sum(run.length for run in extents)
+        shown = entry._replace(
+            name=folder + slash + _SPARSE_FOLDER + name, size=len(head) + stored, extents=None
+        )
+        self._head(
+            shown,
+            _records(shown)
+            | {
+                b"GNU.sparse.major": b"1",
+                b"GNU.sparse.minor": b"0",
+                b"GNU.sparse.name": entry.name,
+                b"GNU.sparse.realsize": b"%d" % entry.size,
+            },
+        )
+        self._out.write(head)
+        for run in extents:
+            data.seek(run.start)
+            self._copy(data, run.length)
+        self._out.write(bytes(-stored % BLOCK))
 
     def close(self) -> None:
         """Write the end mark."""
@@ -66,11 +101,10 @@ class TarWriter:
             chunk = data.read(min(left, _COPY)) or bytes(min(left, _COPY))
             self._out.write(chunk)
             left -= len(chunk)
-        self._out.write(bytes(-size % BLOCK))
 
 
-def _records(entry: Entry) -> list[tuple[bytes, bytes]]:
-    """The PAX records that the entry needs, sorted by key."""
+def _records(entry: Entry) -> dict[bytes, bytes]:
+    """The PAX records that the entry needs."""
     found: dict[bytes, bytes] = {}
     if _split(entry.name) is None:
         found[b"path"] = entry.name
@@ -86,7 +120,7 @@ def _records(entry: Entry) -> list[tuple[bytes, bytes]]:
             found[key] = str(owner).encode()
     for name, attribute in entry.xattrs.items():
         found[pax.SCHILY_XATTR + name] = attribute
-    return sorted(found.items())
+    return found
 
 
 def _time(ns: int) -> bytes:

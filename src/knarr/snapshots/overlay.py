@@ -11,7 +11,7 @@ from knarr.archive import diff
 from knarr.content.failure import translated
 from knarr.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from knarr.mount import Mount
-from knarr.sys import faults
+from knarr.sys import faults, mount
 
 from . import stack
 from .implied import ImpliedDirectories, copy_attributes
@@ -115,7 +115,7 @@ class OverlaySnapshotter:
             return found is not None and found.is_dir
 
         with translated(f"cannot read snapshot {key}"):
-            fd = os.open(upper, _DIRECTORY)
+            fd = _sealed(upper)
             try:
                 diff.write(fd, out, hides=hides, with_root=self._root_changed(upper, layers))
             finally:
@@ -185,6 +185,20 @@ class OverlaySnapshotter:
             return (now.st_uid, now.st_gid, now.st_mode & 0o7777) != (0, 0, 0o755)
         then = source.stat()
         return (now.st_uid, now.st_gid, now.st_mode) != (then.st_uid, then.st_gid, then.st_mode)
+
+
+def _sealed(directory: Path) -> int:
+    """A directory opened through a mount of its own, on which no device can be opened.
+
+    A container that runs may put one in the place of a file at the moment when it is to be read.
+    """
+    tree = mount.open_tree(mount.AT_FDCWD, os.fspath(directory))
+    try:
+        attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
+        mount.mount_setattr(tree, "", attr_set=attributes | mount.MOUNT_ATTR_NOSUID)
+        return os.open(".", _DIRECTORY, dir_fd=tree)
+    finally:
+        os.close(tree)
 
 
 def _paths(lower: list[Path]) -> tuple[str, ...]:
