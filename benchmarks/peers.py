@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,23 +103,56 @@ def api(path: Path, method: str, url: str, body: object = None) -> tuple[int, by
 
 
 class Connection:
-    """A connection that is kept, for many requests."""
+    """A connection that is kept, for many requests: as little work as can be beside the engine."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = UnixConnection(str(path), 300)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(300)
+        self._socket.connect(str(path))
+        self._ahead = b""
 
     def ask(self, method: str, url: str, wanted: int, body: object = None) -> bytes:
         """The body of the answer, whose status must be ``wanted``."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        self._connection.request(method, url, body=data, headers=headers)
-        response = self._connection.getresponse()
-        answer = response.read()
-        assert response.status == wanted, (url, response.status, answer)
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {url} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(data)}\r\n"
+        head += "Content-Type: application/json\r\n\r\n" if data else "\r\n"
+        self._socket.sendall(head.encode() + data)
+        first, *lines = self._until(b"\r\n\r\n").decode().lower().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines)
+        answer = self._body(fields)
+        status = int(first.split()[1])
+        assert status == wanted, (url, status, answer)
         return answer
 
     def close(self) -> None:
-        self._connection.close()
+        self._socket.close()
+
+    def _body(self, fields: dict[str, str]) -> bytes:
+        if "chunked" not in fields.get("transfer-encoding", ""):
+            return self._exactly(int(fields.get("content-length", 0)))
+        parts: list[bytes] = []
+        while size := int(self._until(b"\r\n"), 16):
+            parts.append(self._exactly(size))
+            self._until(b"\r\n")
+        self._until(b"\r\n")
+        return b"".join(parts)
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._ahead:
+            self._more()
+        found, _, self._ahead = self._ahead.partition(mark)
+        return found
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._ahead) < size:
+            self._more()
+        found, self._ahead = self._ahead[:size], self._ahead[size:]
+        return found
+
+    def _more(self) -> None:
+        received = self._socket.recv(65536)
+        assert received, "the engine closed the connection"
+        self._ahead += received
 
 
 @contextlib.contextmanager
