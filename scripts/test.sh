@@ -37,4 +37,10 @@ venv=${KNARR_TEST_VENV:-.venv-test}
 "$venv/bin/pip" install -q --disable-pip-version-check -e '.[test]'
 
 [ $# -eq 0 ] || exec "$venv/bin/python" -m pytest "$@"
-exec "$venv/bin/python" -m pytest -n 2 --dist loadscope tests
+"$venv/bin/python" -m pytest -n 2 --dist loadscope tests && exit 0
+status=$?
+# 1: tests failed. What fails beside other tests and passes alone depends on what else the machine
+# does: it is run again, alone, and named here, so that it is seen and mended. Two failures count.
+[ $status -eq 1 ] || exit $status
+printf '\nSome tests failed. They are run once more, alone:\n\n'
+exec "$venv/bin/python" -m pytest -v --last-failed --last-failed-no-failures none tests
