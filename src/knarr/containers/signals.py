@@ -6,7 +6,7 @@ import signal
 
 from knarr.errors import InvalidArgumentError
 
-_HIGHEST = 64
+HIGHEST = 64
 #: What the C library leaves of the real-time signals; their offsets are written RTMIN+n.
 _RTMIN, _RTMAX = 34, 64
 
@@ -17,7 +17,7 @@ def parse(text: str) -> int:
     Raises ``InvalidArgumentError`` for anything else.
     """
     number = _number(text.strip())
-    if not 1 <= number <= _HIGHEST:
+    if not 1 <= number <= HIGHEST:
         raise InvalidArgumentError(f"invalid signal: {text}")
     return number
 

@@ -124,7 +124,11 @@ class Containers:
 
     async def kill(self, ref: str, *, signal: str = "KILL") -> None:
         """Send a signal, by name or number."""
-        await self._ending.kill(self._get(ref), signal)
+        try:
+            live = self._get(ref)
+        except NotFoundError as error:
+            raise NotFoundError(f"cannot kill container: {ref}: {error.message}") from None
+        await self._ending.kill(live, signal)
 
     async def pause(self, ref: str) -> None:
         """Freeze all processes."""
@@ -184,7 +188,11 @@ class Containers:
         live = self._get(ref)
         if not name:
             raise InvalidArgumentError("Neither old nor new names may be empty")
-        new = names.check(name)
+        try:
+            new = names.check(name)
+        except InvalidArgumentError as error:
+            message = f"error when allocating new name: {error.message}"
+            raise InvalidArgumentError(message) from None
         old = live.name
         if new == old:
             raise InvalidArgumentError(

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from knarr.containers import signals
 from knarr.containers.record import Status
-from knarr.errors import ConflictError, FailedPreconditionError, InternalError, NotModifiedError
+from knarr.errors import (
+    ConflictError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotModifiedError,
+)
 
 from . import about
 
@@ -57,7 +63,7 @@ class Ending:
 
     async def kill(self, live: LiveContainer, signal: str) -> None:
         """Send a signal; SIGKILL also waits for the end. ``ConflictError`` when it does not run."""
-        number = signals.parse(signal) if signal else _SIGKILL
+        number = _number(signal, live.name) if signal else _SIGKILL
         if not live.record.is_running and not live.is_restarting:
             raise ConflictError(
                 f"cannot kill container: {live.name}: container {live.id} is not running"
@@ -141,6 +147,14 @@ def stop_signal(live: LiveContainer) -> int:
     """The signal that asks this container to end."""
     wanted = live.record.config.stop_signal
     return signals.parse(wanted) if wanted else _SIGTERM
+
+
+def _number(signal: str, name: str) -> int:
+    if signal.isascii() and signal.isdecimal() and int(signal[:9]) > signals.HIGHEST:
+        raise InvalidArgumentError(
+            f"cannot kill container: {name}: the linux daemon does not support signal {signal}"
+        )
+    return signals.parse(signal)
 
 
 async def _done(future: asyncio.Future[Outcome], seconds: float | None) -> bool:

@@ -86,6 +86,7 @@ class Images:
     ) -> AsyncIterator[Progress]:
         """Make an image of a root filesystem tar."""
         stream = readable(body)
+        message = message or "Imported from -"
         description = Description(changes=tuple(changes), message=message)
         if platform:
             description = description._replace(platform=platforms.parse(platform))

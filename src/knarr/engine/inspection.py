@@ -123,8 +123,8 @@ def _mount_point(mount: MountRecord) -> MountPoint:
 
 
 def exposed(record: Record) -> list[Port]:
-    """The ports that image or request expose; none is published yet."""
-    if record.host_config.network_mode == "host":
+    """The ports that image or request expose while it runs; none is published yet."""
+    if not record.is_running or record.host_config.network_mode in {"host", "none"}:
         return []
     ports = []
     for text in record.config.exposed_ports or {}:

@@ -41,7 +41,8 @@ async def list_(call: Call) -> web.Response:
 
 async def inspect(call: Call) -> web.Response:
     """``GET /images/{name}/json``."""
-    return responses.json(await call.engine.images.inspect(call.name))
+    found = await call.engine.images.inspect(call.name)
+    return responses.json(versions.image_inspect(found, call.version))
 
 
 async def history(call: Call) -> web.Response:

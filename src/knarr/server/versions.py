@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from knarr.api.containers import ContainerCreateRequest
     from knarr.api.host_config import HostConfig
-    from knarr.api.images import ImageSummary
+    from knarr.api.images import ImageInspect, ImageSummary
     from knarr.api.mounts import Mount
 
 Version = tuple[int, int]
@@ -86,6 +86,32 @@ def image_summaries(summaries: Sequence[ImageSummary], version: Version) -> obje
         if version < (1, 43) and not each["RepoDigests"] and each["RepoTags"] == ["<none>:<none>"]:
             each["RepoDigests"] = ["<none>@<none>"]
     return made
+
+
+def image_inspect(image: ImageInspect, version: Version) -> object:
+    """An image, with the fields that were taken out of it since this version.
+
+    They were fields of a container's configuration, always the same in an image.
+    """
+    if version >= (1, 50):
+        return image
+    made = msgspec.to_builtins(image)
+    if made["Config"] is not None:
+        made["Config"] = _EMPTY_CONFIG | made["Config"]
+    if version < (1, 45):
+        made |= {"Container": "", "ContainerConfig": _EMPTY_CONFIG}
+    if version < (1, 44):
+        made["VirtualSize"] = made["Size"]
+    return made
+
+
+#: What an image's configuration always had before API 1.50.
+_EMPTY_CONFIG: dict[str, object] = {
+    **dict.fromkeys(("Hostname", "Domainname", "User", "Image", "WorkingDir"), ""),
+    **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr"), False),
+    **dict.fromkeys(("Tty", "OpenStdin", "StdinOnce"), False),
+    **dict.fromkeys(("Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"), None),
+}
 
 
 def _non_recursive_read_only(mount: Mount) -> Mount:

@@ -53,6 +53,11 @@ class VolumeStore:
         if not name:
             name = secrets.token_hex(32)
             own_labels[ANONYMOUS_LABEL] = ""
+        elif len(name) == 1:
+            raise InvalidArgumentError(
+                f"create {name}: volume name is too short, names should be at least two "
+                "alphanumeric characters"
+            )
         elif not _NAME.fullmatch(name):
             raise InvalidArgumentError(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, '

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from knarr.api.containers import ContainerConfig, Empty
+from knarr.api.host_config import HostConfig
 from knarr.api.networks import EndpointSettings
 from knarr.containers.record import MountKind, MountRecord, State, Status
 from knarr.engine import inspection, listing
@@ -121,6 +122,7 @@ def test_summary_and_inspection_agree(add: Callable[..., LiveContainer]) -> None
         args=("-c", "echo hi"),
         state=RUNNING,
         config=config,
+        host_config=HostConfig(network_mode="bridge"),
         created_ns=10**18,
     )
     summary = listing.summary(live, image="img")
