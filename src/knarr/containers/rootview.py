@@ -32,7 +32,14 @@ _LARGEST_FILE = 4 * 1024 * 1024
 @contextlib.contextmanager
 def of_process(pid: int) -> Iterator[int]:
     """The root directory of a running process, as a descriptor."""
-    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    with of_directory(f"/proc/{pid}/root") as root:
+        yield root
+
+
+@contextlib.contextmanager
+def of_directory(path: str | os.PathLike[str]) -> Iterator[int]:
+    """A root filesystem that is mounted somewhere, as a descriptor."""
+    root = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield root
     finally:

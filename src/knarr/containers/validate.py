@@ -12,11 +12,13 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from knarr.containers import limits, security, signals
+import msgspec
+
+from knarr.containers import limits, logdrivers, security, signals
 from knarr.errors import InvalidArgumentError, UnimplementedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from knarr.api.containers import ContainerConfig
     from knarr.api.host_config import HostConfig, RestartPolicy
@@ -36,7 +38,6 @@ _IPC_SYSCTLS = frozenset(
     }
 )
 _UTS_SYSCTLS = frozenset({"kernel.domainname", "kernel.hostname"})
-_LOG_OPTIONS = frozenset({"max-size", "max-file"})
 
 
 def config(wanted: ContainerConfig) -> None:
@@ -59,9 +60,12 @@ def config(wanted: ContainerConfig) -> None:
 
 
 def host_config(
-    wanted: HostConfig, facts: HostFacts, runtimes: Collection[str]
+    wanted: HostConfig, facts: HostFacts, runtimes: Mapping[str, str]
 ) -> tuple[HostConfig, list[str]]:
-    """The host configuration that can be kept here, and what the user should know."""
+    """The host configuration that can be kept here, and what the user should know.
+
+    ``runtimes`` gives the runtime for each name of one.
+    """
     restart_policy(wanted.restart_policy, auto_remove=wanted.auto_remove)
     _modes(wanted)
     _refuse_unbuilt(wanted)
@@ -75,10 +79,11 @@ def host_config(
         )
     _extra_hosts(wanted)
     _sysctls(wanted)
-    _log_config(wanted)
+    logdrivers.check(wanted.log_config)
     security.capabilities(wanted, facts.capabilities)
     security.parse_options(wanted)
     kept, warnings = limits.check(wanted, facts)
+    kept = msgspec.structs.replace(kept, runtime=runtimes[wanted.runtime])
     if wanted.network_mode == "host" and wanted.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
     return kept, warnings
@@ -169,19 +174,3 @@ def _sysctls(wanted: HostConfig) -> None:
             raise InvalidArgumentError(f'sysctl "{key}" not allowed in host {shared} namespace')
         if ".." in name:
             raise InvalidArgumentError(f'sysctl "{key}" is not in a separate kernel namespace')
-
-
-def _log_config(wanted: HostConfig) -> None:
-    chosen = wanted.log_config
-    if chosen.type not in {"json-file", "none"}:
-        raise InvalidArgumentError(
-            f"logger: no log driver named '{chosen.type}' is registered",
-            hint="knarr has json-file and none",
-        )
-    for name, value in (chosen.config or {}).items():
-        if name not in _LOG_OPTIONS:
-            raise InvalidArgumentError(f"unknown log opt '{name}' for {chosen.type} log driver")
-        if name == "max-file" and not (value.isdecimal() and 0 < int(value) < 10**6):
-            raise InvalidArgumentError("max-file cannot be less than 1")
-        if name == "max-size":
-            limits.parse_size(value)

@@ -7,12 +7,16 @@ error, so that a typing mistake does not silently leave a default in force::
     data-root = "/srv/knarr"
     hosts = ["unix:///run/knarr/knarr.sock"]
     log-level = "debug"
-    default-runtime = "runc"
+    default-runtime = "runsc"
     labels = ["site=a"]
-    [runtimes]
-    runc = "/usr/sbin/runc"
+    log-driver = "local"
     [log-opts]
     max-size = "10m"
+    [runtimes]
+    crun = "/usr/bin/crun"
+    [runtimes.runsc]
+    path = "/usr/bin/runsc"
+    args = ["--platform=systrap"]
 """
 
 from __future__ import annotations
@@ -24,12 +28,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from knarr.engine.parts import DEFAULT_EXEC_ROOT, OWN_RUNTIME
+from knarr.engine.parts import DEFAULT_EXEC_ROOT, OWN_RUNTIME, STOCK_RUNTIMES, RuntimeProgram
 from knarr.errors import InvalidArgumentError
 from knarr.snapshots import BACKENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_DATA_ROOT = "/var/lib/knarr"
 DEFAULT_CONFIG = Path("/etc/knarr/knarr.toml")
@@ -47,9 +51,19 @@ class Options(NamedTuple):
     backend: str | None
     labels: tuple[str, ...]
     default_runtime: str
-    runtimes: dict[str, str]
+    runtimes: dict[str, RuntimeProgram]
     log_options: dict[str, str]
+    log_driver: str = "json-file"
     init: bool = False
+
+
+class _Runtime(
+    msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True
+):
+    """Another OCI runtime."""
+
+    path: str
+    args: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -63,7 +77,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     storage_backend: str | None = None
     labels: tuple[str, ...] = ()
     default_runtime: str = OWN_RUNTIME
-    runtimes: dict[str, str] = {}
+    runtimes: dict[str, str | _Runtime] = {}
+    log_driver: str = "json-file"
     log_opts: dict[str, str] = {}
     init: bool = False
 
@@ -79,12 +94,12 @@ def parse(argv: Sequence[str]) -> Options:
     level = given.log_level or file.log_level or "info"
     if level not in LEVELS:
         raise InvalidArgumentError(f'unknown log level "{level}"', hint=f"one of {LEVELS}")
-    default_runtime = file.default_runtime
-    if default_runtime not in {OWN_RUNTIME, *file.runtimes}:
+    runtimes = _runtimes(file.runtimes, given.add_runtime or ())
+    default_runtime = given.default_runtime or file.default_runtime
+    if default_runtime in STOCK_RUNTIMES and default_runtime not in runtimes:
+        default_runtime = OWN_RUNTIME
+    if default_runtime not in {OWN_RUNTIME, *runtimes}:
         raise InvalidArgumentError(f'default runtime "{default_runtime}" is not configured')
-    for name, path in file.runtimes.items():
-        if not Path(path).is_absolute() or name == OWN_RUNTIME:
-            raise InvalidArgumentError(f'runtime "{name}" needs another name or an absolute path')
     hosts = tuple(given.host or ()) or file.hosts or (f"unix://{exec_root}/knarr.sock",)
     return Options(
         data_root=_absolute(given.data_root or file.data_root or DEFAULT_DATA_ROOT),
@@ -95,10 +110,37 @@ def parse(argv: Sequence[str]) -> Options:
         backend=given.storage_backend or file.storage_backend,
         labels=file.labels,
         default_runtime=default_runtime,
-        runtimes=file.runtimes,
-        log_options=file.log_opts,
+        runtimes=runtimes,
+        log_options={**file.log_opts, **_log_options(given.log_opt or ())},
+        log_driver=given.log_driver or file.log_driver,
         init=given.init or file.init,
     )
+
+
+def _runtimes(
+    configured: Mapping[str, str | _Runtime], added: Sequence[str]
+) -> dict[str, RuntimeProgram]:
+    """The runtimes of the file, and those of ``--add-runtime NAME=PATH`` beside or instead."""
+    found = {
+        name: RuntimeProgram(one) if isinstance(one, str) else RuntimeProgram(one.path, one.args)
+        for name, one in configured.items()
+    }
+    for text in added:
+        name, assigned, path = text.partition("=")
+        if not assigned or not name or not path:
+            raise InvalidArgumentError(f'invalid runtime "{text}": NAME=PATH is needed')
+        found[name] = RuntimeProgram(path)
+    for name, program in found.items():
+        if name == OWN_RUNTIME:
+            raise InvalidArgumentError(f"runtime name '{name}' is reserved")
+        if not Path(program.path).is_absolute():
+            raise InvalidArgumentError(f'runtime "{name}" needs an absolute path')
+    return found
+
+
+def _log_options(given: Sequence[str]) -> dict[str, str]:
+    """Each ``--log-opt NAME=VALUE``; a name alone has an empty value, as in Docker."""
+    return dict(text.partition("=")[::2] for text in given)
 
 
 def _absolute(path: str) -> Path:
@@ -124,7 +166,25 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on unix:///path, tcp://address:port or fd://; may be repeated",
     )
     parser.add_argument("--pidfile", metavar="FILE", help="write the process id there")
+    parser.add_argument(
+        "--log-driver", metavar="NAME", help="for containers (default json-file)"
+    )
+    parser.add_argument(
+        "--log-opt",
+        action="append",
+        metavar="NAME=VALUE",
+        help="of the default log driver, for containers; may be repeated",
+    )
     parser.add_argument("-l", "--log-level", choices=LEVELS, help="what to log (default info)")
+    parser.add_argument(
+        "--add-runtime",
+        action="append",
+        metavar="NAME=PATH",
+        help="another OCI runtime for `run --runtime NAME`; may be repeated",
+    )
+    parser.add_argument(
+        "--default-runtime", metavar="NAME", help=f"for containers (default {OWN_RUNTIME})"
+    )
     parser.add_argument(
         "--init", action="store_true", help="run an init in every container, as `run --init`"
     )

@@ -45,18 +45,14 @@ if TYPE_CHECKING:
     from .options import Options
 
 _log = logging.getLogger(__name__)
-_LOG_OPTIONS = frozenset({"max-size", "max-file"})
 
 
 def settings(options: Options) -> Settings:
     """What the administrator decided; raises ``InvalidArgumentError``."""
-    for name, value in options.log_options.items():
-        if name not in _LOG_OPTIONS:
-            raise InvalidArgumentError(f'unknown log option "{name}"')
-        if name == "max-size":
-            limits.parse_size(value)
+    log = LogConfig(type=options.log_driver, config=options.log_options or None)
+    logdrivers.check_default(log)
     return Settings(
-        log=LogConfig(type="json-file", config=options.log_options or None),
+        log=log,
         runtimes=options.runtimes,
         default_runtime=options.default_runtime,
         labels=options.labels,
@@ -170,7 +166,7 @@ async def _let_go(parts: Parts) -> None:
     def clear() -> None:
         parts.layers.close()
         with contextlib.suppress(KnarrError):
-            Cgroup(parts.paths.cgroup_parent, detect()).remove()
+            Cgroup(parts.paths.cgroup_parent, detect()).remove(named=True)
 
     await parts.workers.run(clear)
 

@@ -21,9 +21,12 @@ from knarr.supervisor.client import ExecRequest
 
 from . import about, startfailure
 from .live import Exec
+from .parts import OWN_RUNTIME
 from .services import Attachment
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from knarr.api.exec import ExecCreateRequest
     from knarr.containers.record import Record
     from knarr.oci.runtime_spec import Process
@@ -64,7 +67,7 @@ class Execs:
         host, config = record.host_config, record.config
         with (
             translated(f"read the users of container {record.id}"),
-            rootview.of_process(record.state.pid) as root,
+            self._root(record) as root,
         ):
             known = rootview.user_files(root)
         spec = request.user or config.user
@@ -89,6 +92,16 @@ class Execs:
             "oomScoreAdj": host.oom_score_adj,
         }
         return described
+
+    def _root(self, record: Record) -> AbstractContextManager[int]:
+        """The root of the container as it is now.
+
+        Of one with another runtime we see the root filesystem only: a sandbox has no process on the
+        host that has it as its root.
+        """
+        if record.host_config.runtime != OWN_RUNTIME:
+            return rootview.of_directory(self._parts.paths.external_root(record.id))
+        return rootview.of_process(record.state.pid)
 
     async def start(
         self, exec_id: str, *, detach: bool, console_size: tuple[int, int] | None = None

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.api.host_config import LogConfig
+from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_EXEC_ROOT = "/run/knarr"
 OWN_RUNTIME = "knarr"
+#: What Docker calls its own runtime: clients send it back to the engine that they took it from.
+STOCK_RUNTIMES = ("runc", "io.containerd.runc.v2")
 
 
 class Paths(NamedTuple):
@@ -49,6 +52,10 @@ class Paths(NamedTuple):
         """Bundles of running containers."""
         return self.exec_root / "bundles"
 
+    def external_root(self, container_id: str) -> Path:
+        """Where the root filesystem of a container with another runtime is mounted."""
+        return self.exec_root / "external" / container_id / "rootfs"
+
     @property
     def instance(self) -> str:
         """What tells the kernel objects of this engine from those of others: "" for the default."""
@@ -63,29 +70,45 @@ class Paths(NamedTuple):
         return f"/knarr-{self.instance}" if self.instance else "/knarr"
 
 
+class RuntimeProgram(NamedTuple):
+    """Another OCI runtime: its program, and the arguments that stand before every command."""
+
+    path: str
+    args: tuple[str, ...] = ()
+
+
 class Settings(NamedTuple):
-    """What an administrator decides. ``runtimes``: name to the path of an OCI runtime program.
+    """What an administrator decides. ``runtimes`` are other OCI runtimes by name.
 
     ``stop_seconds`` is how long ``stop`` waits unless the container or the request says. ``init``
     gives every container an init that does not say otherwise.
     """
 
     log: LogConfig = LogConfig(type="json-file")
-    runtimes: Mapping[str, str] = {}
+    runtimes: Mapping[str, RuntimeProgram] = {}
     default_runtime: str = OWN_RUNTIME
     stop_seconds: int = 10
     labels: tuple[str, ...] = ()
     debug: bool = False
     init: bool = False
 
-    def runtime_path(self, name: str) -> str | None:
-        """The program of a runtime; None is knarr's own. The name is known to exist."""
-        return self.runtimes.get(name)
+    def runtime_path(self, name: str) -> tuple[str, ...] | None:
+        """The program of a runtime and its arguments; None is knarr's own.
+
+        Raises ``InvalidArgumentError`` for one that is not, or no longer, configured.
+        """
+        if name == OWN_RUNTIME:
+            return None
+        program = self.runtimes.get(name)
+        if program is None:
+            raise InvalidArgumentError(f"unknown or invalid runtime name: {name}")
+        return program.path, *program.args
 
     @property
-    def runtime_names(self) -> frozenset[str]:
-        """All runtimes that a container may name."""
-        return frozenset({OWN_RUNTIME, *self.runtimes})
+    def runtime_names(self) -> Mapping[str, str]:
+        """All names that a request may give, and the runtimes that they stand for."""
+        stock = dict.fromkeys(STOCK_RUNTIMES, OWN_RUNTIME)
+        return {**stock, OWN_RUNTIME: OWN_RUNTIME, **{name: name for name in self.runtimes}}
 
 
 class Parts(NamedTuple):

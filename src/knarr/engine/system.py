@@ -91,7 +91,7 @@ class System:
             images=images,
             driver=parts.layers.backend,
             driver_status=[["Backing Filesystem", _filesystem(parts.paths.data_root)]],
-            plugins=Plugins(volume=["local"], network=["host", "null"], log=["json-file", "none"]),
+            plugins=Plugins(volume=["local"], network=["host", "null"], log=list(logdrivers.DRIVERS)),
             memory_limit=support.memory,
             swap_limit=support.swap,
             cpu_cfs_period=support.cpu_quota,
@@ -118,8 +118,11 @@ class System:
             labels=list(parts.settings.labels),
             server_version=__version__,
             runtimes={
-                OWN_RUNTIME: Runtime(path=sys.executable),
-                **{name: Runtime(path=path) for name, path in parts.settings.runtimes.items()},
+                OWN_RUNTIME: Runtime(path=_own_runtime()),
+                **{
+                    name: Runtime(path=program.path, runtime_args=list(program.args) or None)
+                    for name, program in parts.settings.runtimes.items()
+                },
             },
             default_runtime=parts.settings.default_runtime,
             live_restore_enabled=True,
@@ -169,6 +172,12 @@ class System:
         if since is not None and until is not None and until < since:
             raise InvalidArgumentError("`since` time cannot be after `until` time")
         return self._parts.events.stream(since=since, until=until, filters=filters)
+
+
+def _own_runtime() -> str:
+    """The program that is our runtime as a command line, where it is installed."""
+    found = Path(sys.executable).with_name("knarr-runtime")
+    return str(found) if found.exists() else "knarr-runtime"
 
 
 def _architecture(machine: str) -> str:

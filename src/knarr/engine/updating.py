@@ -17,6 +17,8 @@ from knarr.containers.spec import resources
 from knarr.errors import ConflictError
 from knarr.runtime.cgroups import Cgroup, detect
 
+from .parts import OWN_RUNTIME
+
 if TYPE_CHECKING:
     from knarr.api.host_config import ContainerUpdateRequest, HostConfig
 
@@ -39,16 +41,24 @@ async def update(
         kept, warnings = limits.check(wanted, parts.facts)
         validate.restart_policy(kept.restart_policy, auto_remove=kept.auto_remove)
         if live.record.is_running:
-            path = preparation.cgroups_path(live.record)
-
-            def apply() -> None:
-                changed = resources.limits(kept, hostdevices.block_numbers(kept))
-                Cgroup(path, detect()).update(changed)
-
-            await parts.workers.run(apply)
+            await _apply(parts, preparation, live, kept)
         live.record.host_config = kept
         await parts.containers.save(live)
     return UpdateResponse(warnings=warnings)
+
+
+async def _apply(
+    parts: Parts, preparation: Preparation, live: LiveContainer, kept: HostConfig
+) -> None:
+    """Tell the kernel, or the runtime that has made the container."""
+    changed = resources.limits(kept, hostdevices.block_numbers(kept))
+    if live.record.host_config.runtime != OWN_RUNTIME:
+        before = live.record.host_config
+        if changed != resources.limits(before, hostdevices.block_numbers(before)):
+            await parts.supervisor.update(live.id, changed)
+        return
+    path = preparation.cgroups_path(live.record)
+    await parts.workers.run(lambda: Cgroup(path, detect()).update(changed))
 
 
 def _merged(host: HostConfig, request: ContainerUpdateRequest) -> HostConfig:

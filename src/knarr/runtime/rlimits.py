@@ -43,13 +43,25 @@ def set_limits(
 
     ``granted`` holds the present hard limits; ``INFINITY`` is unlimited.
     """
+    limits, warnings = granted_limits(wanted, granted, may_raise=may_raise)
     calls: list[Call] = []
     shown: list[str] = []
+    for limit in limits:
+        name, soft, hard = limit["type"], limit["soft"], limit["hard"]
+        calls.append(call("prlimit64", 0, NUMBERS[name], struct.pack("=QQ", soft, hard), 0))
+        shown.append(f"{name}={soft}:{hard}")
+    return Operation("set resource limits", f"prlimit({', '.join(shown)})", tuple(calls)), warnings
+
+
+def granted_limits(
+    wanted: Sequence[Rlimit], granted: Mapping[str, int], *, may_raise: bool
+) -> tuple[list[Rlimit], list[str]]:
+    """The limits as they can be set, and a warning for each that had to be lowered."""
+    limits: list[Rlimit] = []
     warnings: list[str] = []
     for limit in wanted:
         name = limit["type"]
-        number = NUMBERS.get(name)
-        if number is None:
+        if name not in NUMBERS:
             raise InvalidArgumentError(f'invalid rlimit type "{name}"')
         soft, hard = _unsigned(limit["soft"]), _unsigned(limit["hard"])
         if soft > hard:
@@ -60,9 +72,8 @@ def set_limits(
         if hard > most:
             warnings.append(f"{name} is {most}, because it cannot be raised to {limit['hard']}")
             soft, hard = min(soft, most), most
-        calls.append(call("prlimit64", 0, number, struct.pack("=QQ", soft, hard), 0))
-        shown.append(f"{name}={soft}:{hard}")
-    return Operation("set resource limits", f"prlimit({', '.join(shown)})", tuple(calls)), warnings
+        limits.append({"type": name, "soft": soft, "hard": hard})
+    return limits, warnings
 
 
 def _unsigned(value: int) -> int:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from knarr.oci.runtime_spec import Resources
+
 __all__ = [
     "ExecRequest",
     "Exit",
@@ -206,6 +208,10 @@ class SupervisorClient:
     async def resume(self, container_id: str) -> None:
         """Thaw all processes of the container."""
         await self._request("resume", id=container_id)
+
+    async def update(self, container_id: str, resources: Resources) -> None:
+        """Let the runtime of the container change the limits that ``resources`` names."""
+        await self._request("update", id=container_id, resources=resources)
 
     async def shutdown(self) -> None:
         """Ask the supervisor to end; ``FailedPreconditionError`` while containers run.

@@ -7,12 +7,19 @@ the interpreter on disk (CVE-2019-5736).
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
-from knarr.errors import KnarrError, UnimplementedError
+from knarr.errors import KnarrError
 from knarr.runtime.memfd import reexec_from_memfd
 from knarr.supervisor.process import IDLE_SECONDS, Settings, complain, serve
 from knarr.supervisor.runtimes import OwnRuntime, Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Words = tuple[str, ...] | None
 
 _USAGE = """usage: knarr-supervisor --exec-root DIR [--data-root DIR]
 
@@ -37,19 +44,29 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     reexec_from_memfd()
     _name_process("knarr-supervisor")
-    own = OwnRuntime(f"{settings.exec_root}/runtime")
-
-    def runtime(path: str | None) -> Runtime:
-        if path is not None:
-            raise UnimplementedError(f'containers under another runtime ("{path}") are not started')
-        return own
-
     try:
-        serve(settings, runtime)
+        serve(settings, _runtimes(os.path.abspath(settings.exec_root)))
     except (KnarrError, OSError) as error:
         complain(str(error))
         return 1
     return 0
+
+
+def _runtimes(exec_root: str) -> Callable[[Words], Runtime]:
+    """What gives the runtime for a program and its arguments, None for knarr's own."""
+    own = OwnRuntime(f"{exec_root}/runtime")
+    others: dict[Words, Runtime] = {}
+
+    def runtime(words: Words) -> Runtime:
+        if words is None:
+            return own
+        if words not in others:
+            from knarr.supervisor.ociruntime import OciRuntime  # noqa: PLC0415 - a rare feature
+
+            others[words] = OciRuntime(words, exec_root, complain)
+        return others[words]
+
+    return runtime
 
 
 def parse(words: list[str]) -> Settings | None:

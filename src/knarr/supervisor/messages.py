@@ -40,14 +40,15 @@ class StartRequest(NamedTuple):
     """Start the container ``id`` from the OCI bundle at ``bundle``.
 
     ``rootfs`` are the mounts that make its root filesystem. ``runtime`` is None for knarr's own
-    runtime or the path of another OCI runtime. ``stdin_once`` closes the input of the container
-    when the first attached input ends, as Docker's StdinOnce. ``console_size`` is (height, width).
+    runtime, or the program of another OCI runtime and the arguments before every command.
+    ``stdin_once`` closes the input of the container when the first attached input ends, as Docker's
+    StdinOnce. ``console_size`` is (height, width).
     """
 
     id: str
     bundle: str
     rootfs: tuple[Mount, ...] = ()
-    runtime: str | None = None
+    runtime: tuple[str, ...] | None = None
     terminal: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
@@ -132,6 +133,7 @@ def exec_request(fields: Mapping[str, Any]) -> ExecRequest:
     """The request from its JSON form."""
     request = ExecRequest(**fields)
     return request._replace(console_size=_size(request.console_size))
+        runtime=runtime_words(request.runtime),
 
 
 def log_config(fields: Any) -> LogConfig | None:
@@ -143,6 +145,11 @@ def log_config(fields: Any) -> LogConfig | None:
 
 
 def task_state(fields: Any) -> TaskState:
+def runtime_words(fields: Any) -> tuple[str, ...] | None:
+    """The program of another runtime from its JSON form (a list), or None."""
+    return tuple(map(str, fields)) if fields else None
+
+
     """The state from its JSON form (a list)."""
     state = TaskState(*fields)
     return state if state.exit is None else state._replace(exit=Exit(*state.exit))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from knarr.errors import (
     FailedPreconditionError,
@@ -22,6 +22,7 @@ from knarr.supervisor.messages import Started, exec_request, start_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from knarr.oci.runtime_spec import Resources
     from knarr.supervisor.loop import Loop
     from knarr.supervisor.runtimes import Runtime
     from knarr.supervisor.server import Connection, Request
@@ -41,7 +42,7 @@ class Operations:
         supervisor: Supervisor,
         loop: Loop,
         workers: Workers,
-        runtime: Callable[[str | None], Runtime],
+        runtime: Callable[[tuple[str, ...] | None], Runtime],
         stop: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
@@ -63,6 +64,7 @@ class Operations:
             "list": self._list,
             "pause": self._pause,
             "resume": self._resume,
+            "update": self._update,
             "shutdown": self._shutdown,
         }
 
@@ -129,8 +131,8 @@ class Operations:
         request.reply()
 
     def _kill(self, request: Request) -> None:
-        self._supervisor.task(_key(request)).kill(request.number("signal"))
-        request.reply()
+        number = request.number("signal")
+        self._supervisor.kill(_key(request), number, request.reply, request.fail)
 
     def _resize(self, request: Request) -> None:
         size = request.fields.get("size")
@@ -160,6 +162,14 @@ class Operations:
         runtime = self._runtime(self._supervisor.task((container_id, "")).record.runtime)
         self._workers.run(
             lambda: runtime.pause(container_id, frozen=frozen), request.reply, request.fail
+        )
+
+    def _update(self, request: Request) -> None:
+        container_id = request.text("id")
+        resources = cast("Resources", request.fields.get("resources") or {})
+        runtime = self._runtime(self._supervisor.task((container_id, "")).record.runtime)
+        self._workers.run(
+            lambda: runtime.update(container_id, resources), request.reply, request.fail
         )
 
     def _shutdown(self, request: Request) -> None:

@@ -49,11 +49,11 @@ class Settings(NamedTuple):
     ready_fd: int = -1
 
 
-def serve(settings: Settings, runtime: Callable[[str | None], Runtime]) -> None:
+def serve(settings: Settings, runtime: Callable[[tuple[str, ...] | None], Runtime]) -> None:
     """Be the supervisor until nothing is left to do; return at once if another one serves.
 
-    ``runtime`` gives the runtime for a path, None for knarr's own. Raises ``UnavailableError``
-    when another process has the lock for long without serving.
+    ``runtime`` gives the runtime for a program and its arguments, None for knarr's own. Raises
+    ``UnavailableError`` when another process has the lock for long without serving.
     """
     settings = settings._replace(exec_root=os.path.abspath(settings.exec_root))
     os.makedirs(settings.exec_root, 0o711, exist_ok=True)
@@ -76,7 +76,9 @@ def complain(text: str) -> None:
 
 
 class _Process:
-    def __init__(self, settings: Settings, runtime: Callable[[str | None], Runtime]) -> None:
+    def __init__(
+        self, settings: Settings, runtime: Callable[[tuple[str, ...] | None], Runtime]
+    ) -> None:
         self._settings = settings
         self._loop = Loop(_report)
         workers = Workers(self._loop)

@@ -1,5 +1,7 @@
 """What the supervisor asks of a runtime, and knarr's own runtime as the answer.
 
+The other answer is ``ociruntime``.
+
 Law: all methods block and are called from worker threads, but for ``oom_killed``, which reads one
 small file. A process that ``run`` or ``exec`` has started is a child of this process, or of its
 nearest subreaper, and is named by its pidfd.
@@ -16,7 +18,7 @@ from knarr.runtime import state as runtime_state
 from knarr.runtime.cgroups import Cgroup, detect
 
 if TYPE_CHECKING:
-    from knarr.oci.runtime_spec import Spec
+    from knarr.oci.runtime_spec import Resources, Spec
     from knarr.runtime.cgroups import Layout
     from knarr.runtime.process import Running, Stdio
     from knarr.supervisor.messages import ExecRequest, StartRequest
@@ -47,6 +49,17 @@ class Runtime(Protocol):
 
     def pause(self, container_id: str, *, frozen: bool) -> None:
         """Freeze or thaw all processes of the container."""
+        ...
+
+    def signal(self, container_id: str, number: int) -> None:
+        """Send a signal to the first process of the container.
+
+        Only asked of other runtimes than our own, whose processes are signalled by their pidfd.
+        """
+        ...
+
+    def update(self, container_id: str, resources: Resources) -> None:
+        """Change the limits of the container that ``resources`` names."""
         ...
 
 
@@ -98,6 +111,14 @@ class OwnRuntime:
             cgroup.freeze()
         else:
             cgroup.thaw()
+
+    def signal(self, container_id: str, number: int) -> None:
+        """See ``Runtime``."""
+        lifecycle.kill(self._state_root, container_id, number)
+
+    def update(self, container_id: str, resources: Resources) -> None:
+        """See ``Runtime``."""
+        self._cgroup(container_id).update(resources)
 
     def _cgroup(self, container_id: str) -> Cgroup:
         if self._layout is None:

@@ -22,7 +22,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from knarr.errors import ConflictError, InvalidArgumentError
-from knarr.supervisor.messages import Exit, LogConfig, log_config
+from knarr.supervisor.messages import Exit, LogConfig, log_config, runtime_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Record(NamedTuple):
     id: str
     exec_id: str
     bundle: str = ""
-    runtime: str | None = None
+    runtime: tuple[str, ...] | None = None
     pid: int = 0
     start_time: int = 0
     started_ns: int = 0
@@ -118,7 +118,9 @@ class Store:
             return Record(*key)
         record = Record(*fields[: len(Record._fields)])
         pipes = tuple((str(role), int(inode)) for role, inode in record.pipes)
-        return record._replace(log=log_config(record.log), pipes=pipes)
+        return record._replace(
+            runtime=runtime_words(record.runtime), log=log_config(record.log), pipes=pipes
+        )
 
 
 def _replace(path: str, value: Any) -> None:

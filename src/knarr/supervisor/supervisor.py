@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from knarr.supervisor.attachment import Attachment
     from knarr.supervisor.loop import Loop
     from knarr.supervisor.messages import ExecRequest, StartRequest
+    from knarr.supervisor.orphans import Orphans
     from knarr.supervisor.protocol import Packet
     from knarr.supervisor.runtimes import Runtime
     from knarr.supervisor.starting import Launched
     from knarr.supervisor.state import Key, Store
     from knarr.supervisor.workers import Workers
+
+_SIGKILL = 9
 
 
 class _Ended(NamedTuple):
@@ -42,7 +45,7 @@ class Supervisor:
         loop: Loop,
         workers: Workers,
         store: Store,
-        runtime: Callable[[str | None], Runtime],
+        runtime: Callable[[tuple[str, ...] | None], Runtime],
         complain: Callable[[str], None],
     ) -> None:
         self._loop = loop
@@ -56,6 +59,7 @@ class Supervisor:
         self._orphans: dict[Key, Record] = {}
         self._busy: set[Key] = set()
         self._waiting: dict[Key, list[Attachment]] = {}
+        self._orphanage: Orphans | None = None
         self.notify: Callable[[Packet, Mapping[str, int]], None] = lambda _packet, _fds: None
         self.on_idle: Callable[[], None] = lambda: None
 
@@ -116,6 +120,8 @@ class Supervisor:
         key = (request.id, "")
         self._claim(key)
         runtime = self._runtime(request.runtime)
+        if request.runtime is not None:
+            self._take_orphans()
         stale = self._ended.pop(key, None)
 
         def job() -> Launched:
@@ -152,6 +158,37 @@ class Supervisor:
         if task is None:
             raise not_running(*key)
         return task
+
+    def kill(
+        self,
+        key: Key,
+        number: int,
+        done: Callable[[], None],
+        failed: Callable[[KnarrError], None],
+    ) -> None:
+        """Send a signal; raises ``FailedPreconditionError`` when there is no such process.
+
+        Another runtime than our own sends it itself, in a worker. What it cannot kill is killed
+        all the same.
+        """
+        task = self.task(key)
+        if task.record.runtime is None:
+            task.kill(number)
+            done()
+            return
+        runtime = self._runtime(task.record.runtime)
+
+        def not_sent(error: KnarrError) -> None:
+            try:
+                if number != _SIGKILL:
+                    raise error
+                task.kill(number)
+            except KnarrError as still:
+                failed(still)
+            else:
+                done()
+
+        self._workers.run(lambda: runtime.signal(key[0], number), lambda _: done(), not_sent)
 
     def attach(self, key: Key, make: Callable[[Callable[[Attachment], None]], Attachment]) -> None:
         """Connect an attachment with a running process or with the next one of that id."""
@@ -225,6 +262,17 @@ class Supervisor:
         self._ended[key] = _Ended(task.record, ended)
         self.notify({"event": "exit", "exit": ended}, {})
         self.on_idle()
+
+    def _take_orphans(self) -> None:
+        """Another runtime is used: from now on orphans come to this process."""
+        if self._orphanage is None:
+            from knarr.supervisor.orphans import Orphans  # noqa: PLC0415 - a rare feature
+
+            self._orphanage = Orphans(self._loop, self._workers, self._pids)
+            self._orphanage.watch()
+
+    def _pids(self) -> set[int]:
+        return {task.record.pid for task in self._tasks.values()}
 
     def _lose(self, record: Record) -> None:
         """A process has ended, and nobody can tell its code."""

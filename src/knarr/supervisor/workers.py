@@ -8,6 +8,7 @@ come back in the thread of the loop.
 from __future__ import annotations
 
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,23 @@ LIMIT = 16
 _STACK_BYTES = 512 * 1024
 
 T = TypeVar("T")
+_current = threading.local()
+
+
+class _Begun:
+    """A job under way; ``at`` is on the clock that counts since boot, in seconds."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def renew() -> None:
+    """In a job: what it has started until now it does not wait for any more."""
+    begun: _Begun | None = getattr(_current, "begun", None)
+    if begun is not None:
+        begun.at = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Workers:
@@ -33,11 +51,21 @@ class Workers:
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._threads = 0
         self._busy = 0
+        self._begun: set[_Begun] = set()
 
     @property
     def busy(self) -> int:
         """Jobs that wait or run."""
         return self._busy
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest job under way has begun, in seconds since boot; now if there is none.
+
+        A process that was started before that is awaited by no job.
+        """
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return min((each.at for each in tuple(self._begun)), default=now)
 
     def run(
         self,
@@ -66,18 +94,21 @@ class Workers:
         done: Callable[[T], None],
         failed: Callable[[KnarrError], None],
     ) -> None:
+        _current.begun = begun = _Begun()
+        self._begun.add(begun)
         try:
             result = job()
         except KnarrError as error:
-            self._finish(failed, error)
+            self._finish(begun, failed, error)
         except Exception as error:  # noqa: BLE001 - the border of the thread
-            self._finish(failed, InternalError(f"{type(error).__name__}: {error}"))
+            self._finish(begun, failed, InternalError(f"{type(error).__name__}: {error}"))
         else:
-            self._finish(done, result)
+            self._finish(begun, done, result)
 
-    def _finish(self, callback: Callable[[T], None], value: T) -> None:
+    def _finish(self, begun: _Begun, callback: Callable[[T], None], value: T) -> None:
         def call() -> None:
             self._busy -= 1
+            self._begun.discard(begun)
             callback(value)
 
         self._loop.call_from_thread(call)

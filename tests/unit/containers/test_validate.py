@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.containers.facts import HostFacts
 
 MEGABYTE = 1 << 20
+RUNTIMES = {"knarr": "knarr", "runc": "knarr", "other": "other"}
 UNKNOWN_POLICY = (
     "invalid restart policy: unknown policy 'sometimes'; use one of 'no', 'always', "
     "'on-failure', or 'unless-stopped'"
@@ -138,7 +139,7 @@ UNKNOWN_POLICY = (
 )
 def test_bad_host_configurations(facts: HostFacts, host: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        validate.host_config(decided(HostConfig(**host)), facts, {"knarr"})
+        validate.host_config(decided(HostConfig(**host)), facts, RUNTIMES)
     assert caught.value.message == message
 
 
@@ -158,7 +159,7 @@ def test_bad_host_configurations(facts: HostFacts, host: dict[str, Any], message
 )
 def test_what_is_not_built_is_refused_not_ignored(facts: HostFacts, host: dict[str, Any]) -> None:
     with pytest.raises(UnimplementedError):
-        validate.host_config(decided(HostConfig(**host)), facts, {"knarr"})
+        validate.host_config(decided(HostConfig(**host)), facts, RUNTIMES)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_what_is_not_built_is_refused_not_ignored(facts: HostFacts, host: dict[s
     ],
 )
 def test_good_host_configurations(facts: HostFacts, host: dict[str, Any]) -> None:
-    kept, warnings = validate.host_config(decided(HostConfig(**host)), facts, {"knarr"})
+    kept, warnings = validate.host_config(decided(HostConfig(**host)), facts, RUNTIMES)
     assert kept == decided(HostConfig(**host))
     assert warnings == []
 
@@ -190,7 +191,7 @@ def test_limits_that_the_kernel_cannot_keep_are_dropped_aloud(facts: HostFacts) 
     host = HostConfig(
         memory=64 * MEGABYTE, pids_limit=5, nano_cpus=10**9, cpuset_cpus="0", cpu_shares=3
     )
-    kept, warnings = validate.host_config(decided(host), weak, {"knarr"})
+    kept, warnings = validate.host_config(decided(host), weak, RUNTIMES)
     assert (kept.memory, kept.memory_swap) == (64 * MEGABYTE, -1)
     assert (kept.pids_limit, kept.nano_cpus, kept.cpuset_cpus, kept.cpu_shares) == (None, 0, "", 3)
     assert len(warnings) == 4
@@ -214,3 +215,14 @@ def test_bad_configurations(config: dict[str, Any], message: str) -> None:
     with pytest.raises(KnarrError) as caught:
         validate.config(ContainerConfig(**config))
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("runc", "knarr"), ("other", "other")])
+def test_the_runtime_is_kept_by_its_own_name(asked: str, kept: str, facts: HostFacts) -> None:
+    host, _ = validate.host_config(decided(HostConfig(runtime=asked)), facts, RUNTIMES)
+    assert host.runtime == kept
+
+
+def test_unknown_runtime(facts: HostFacts) -> None:
+    with pytest.raises(InvalidArgumentError, match="unknown or invalid runtime name: nope"):
+        validate.host_config(decided(HostConfig(runtime="nope")), facts, RUNTIMES)

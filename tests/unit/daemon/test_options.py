@@ -47,6 +47,44 @@ def test_file_and_flags(tmp_path: Path) -> None:
     assert chosen.log_level == "debug"
 
 
+def test_runtimes_of_file_and_flags(tmp_path: Path) -> None:
+    file = tmp_path / "knarr.toml"
+    file.write_text(
+        'default-runtime = "box"\n[runtimes]\nold = "/old"\nplain = "/plain"\n'
+        '[runtimes.box]\npath = "/box"\nargs = ["--a=b", "-c"]\n'
+    )
+    chosen = options.parse(["--config", str(file), "--add-runtime", "old=/new=1"])
+    assert chosen.default_runtime == "box"
+    assert {name: tuple(each) for name, each in chosen.runtimes.items()} == {
+        "old": ("/new=1", ()),
+        "plain": ("/plain", ()),
+        "box": ("/box", ("--a=b", "-c")),
+    }
+    chosen = options.parse(["--config", str(file), "--default-runtime", "plain"])
+    assert chosen.default_runtime == "plain"
+
+
+def test_dockers_own_runtime_is_ours_unless_there_is_one_of_that_name() -> None:
+    assert options.parse(["--default-runtime", "runc"]).default_runtime == "knarr"
+    chosen = options.parse(["--default-runtime", "runc", "--add-runtime", "runc=/usr/sbin/runc"])
+    assert chosen.default_runtime == "runc"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--add-runtime", "runc"], 'invalid runtime "runc": NAME=PATH is needed'),
+        (["--add-runtime", "=/x"], 'invalid runtime "=/x": NAME=PATH is needed'),
+        (["--add-runtime", "x=y"], 'runtime "x" needs an absolute path'),
+        (["--add-runtime", "knarr=/x"], "runtime name 'knarr' is reserved"),
+        (["--default-runtime", "x"], 'default runtime "x" is not configured'),
+    ],
+)
+def test_bad_runtimes(argv: list[str], words: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=words):
+        options.parse(argv)
+
+
 def test_a_missing_file_is_an_error_only_if_it_was_named(tmp_path: Path) -> None:
     options.parse([])
     with pytest.raises(InvalidArgumentError, match="read configuration"):

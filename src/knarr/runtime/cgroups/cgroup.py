@@ -30,6 +30,7 @@ from knarr.runtime.cgroups import (
     stats,
     tree,
 )
+from knarr.runtime.cgroups.layout import named_hierarchies
 from knarr.runtime.cgroups.setting import apply
 
 if TYPE_CHECKING:
@@ -188,26 +189,32 @@ class Cgroup:
         """What it uses now."""
         return stats.read(self.directory, unified=self.unified)
 
-    def remove(self, timeout: float = _REMOVE_SECONDS) -> None:
+    def remove(self, timeout: float = _REMOVE_SECONDS, *, named: bool = False) -> None:
         """Remove it and the cgroups below it, in every hierarchy; one that is gone is no error.
 
         Processes that are ending get ``timeout`` seconds; ``FailedPreconditionError`` after that.
+        With ``named`` also in v1 hierarchies without a controller, where we never make one, but
+        other runtimes do.
         """
         deadline = time.monotonic() + timeout
+        others = named_hierarchies() if named else []
         # v2 first: only there the kernel tells when the last process has gone.
-        for mount in (self.layout.unified, *dict.fromkeys(self.layout.legacy.values())):
+        for mount in (self.layout.unified, *dict.fromkeys(self.layout.legacy.values()), *others):
             if mount:
                 tree.remove(mount + self.path, deadline)
 
     @property
     def _main(self) -> str:
-        """The directory of the hierarchy that says which processes are members."""
-        if self.unified:
-            return self.unified
-        for controller in ("freezer", "pids", "memory", *self.layout.legacy):
-            if directory := self.directory(controller):
-                return directory
-        return ""
+        """The directory of the hierarchy that says which processes are members.
+
+        On a hybrid host other runtimes may leave the v2 hierarchy out.
+        """
+        unified = self.unified
+        if unified and (not self.layout.legacy or os.access(unified, os.F_OK)):
+            return unified
+        known = filter(None, map(self.directory, ("freezer", "pids", "memory")))
+        found = [each for each in known if os.access(each, os.F_OK)]
+        return (found or [unified or self.directory("freezer")])[0]
 
     @property
     def _freezer(self) -> str:

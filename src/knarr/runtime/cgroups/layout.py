@@ -60,6 +60,18 @@ def detect(mountinfo: str = "/proc/self/mountinfo") -> Layout:
     return Layout(unified, controllers, legacy, counts_io=counts.count("\n") > 0)
 
 
+def named_hierarchies(mountinfo: str = "/proc/self/mountinfo") -> list[str]:
+    """The mount points of v1 hierarchies without a controller, as ``name=systemd``."""
+    points = []
+    for line in files.read(mountinfo).splitlines():
+        front, _, back = line.partition(" - ")
+        kind, _, rest = back.partition(" ")
+        point = _unescape(front.split(" ")[4])
+        if kind == "cgroup" and "name=" in rest and point.startswith(_STANDARD + "/"):
+            points.append(point)
+    return points
+
+
 def parse(mountinfo: str) -> tuple[str, dict[str, str]]:
     """The v2 mount point ("" if none) and the mount point of each v1 controller.
 

@@ -1,0 +1,73 @@
+"""Calls of another runtime's program, without containers: a shell script stands for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from knarr.errors import FailedPreconditionError, InternalError
+from knarr.runtime.process import Stdio
+from knarr.supervisor.ociplace import Place
+from knarr.supervisor.ociprogram import Program
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(str(tmp_path), "c")
+    Path(made.path).mkdir(parents=True)
+    return made
+
+
+def program(tmp_path: Path, script: str) -> Program:
+    path = tmp_path / "runtime"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return Program(str(path), ("--own=1",))
+
+
+def logging(message: str) -> str:
+    """A script that ends with an error in its log, as runc does."""
+    line = json.dumps({"level": "error", "msg": message, "time": "now"})
+    return f"printf '%s\\n' 'noise' '{line}' > $5; exit 1"
+
+
+def test_arguments_and_streams(place: Place, tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "out", os.O_CREAT | os.O_RDWR)
+    program(tmp_path, 'echo "$*"; pwd').call(place, "create", "-b", "x", stdio=Stdio(-1, fd, fd))
+    os.close(fd)
+    said, folder = (tmp_path / "out").read_text().splitlines()
+    words = said.split()
+    assert words[:4] == ["--own=1", "--root", place.state, "--log"]
+    assert words[5:] == ["--log-format", "json", "create", "-b", "x"]
+    assert folder == place.path
+    assert not list(Path(place.path).glob("log*"))
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "message"),
+    [
+        (logging("it broke"), InternalError, "it broke"),
+        (logging("exec failed: no"), InternalError, "no"),
+        (logging("container not running"), FailedPreconditionError, "container not running"),
+        ("echo one line >&2; exit 3", InternalError, "one line"),
+        ("exit 3", InternalError, "runtime start ended with status 3 and did not say why"),
+        ("kill -9 $$", InternalError, "runtime start was killed and did not say why"),
+        ("echo a; echo b; exit 2", InternalError, "did not say why .it may be a runtime without"),
+    ],
+)
+def test_failures_are_told(
+    place: Place, tmp_path: Path, script: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        program(tmp_path, script).call(place, "start", "c")
+
+
+def test_a_program_that_cannot_be_run(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(InternalError, match="no such file or directory"):
+        Program("/nonexistent/runtime").call(place, "start", "c")
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(InternalError, match="permission denied"):
+        Program(str(tmp_path / "plain")).call(place, "start", "c")
