@@ -65,13 +65,15 @@ class Creation:
             async with self._parts.image_gate.inside():
                 image = await self._image(request.image, platform)
                 checked = self.check(container_id, chosen, request, image)
-                record = await self._parts.workers.run(lambda: self._make(checked))
+                record, volumes = await self._parts.workers.run(lambda: self._make(checked))
         except BaseException:
             containers.release(chosen)
             raise
         live = LiveContainer(record)
         live.has_task = False
         containers.add(live)
+        for volume in volumes:
+            self._parts.events.publish("volume", "create", volume, about.VOLUME)
         self._parts.events.publish("container", "create", record.id, about.container(record))
         return ContainerCreateResponse(id=record.id, warnings=checked.warnings)
 
@@ -173,8 +175,11 @@ class Creation:
         except NotFoundError as error:
             raise InvalidArgumentError(error.message) from error
 
-    def _make(self, checked: Checked) -> Record:
-        """In a worker: everything that is stored; takes back what it made when it fails."""
+    def _make(self, checked: Checked) -> tuple[Record, list[str]]:
+        """In a worker: everything that is stored, with the names of the volumes that are new.
+
+        It takes back what it made when it fails.
+        """
         parts, record = self._parts, checked.record
         made: list[str] = []
         try:
@@ -200,7 +205,7 @@ class Creation:
             for name in made:
                 parts.volumes.remove(name)
             raise
-        return record
+        return record, made
 
     def _fill(self, layers: Sequence[DiffID], target: str, path: Path) -> None:
         """Give an empty volume what the image has where it is mounted, if it has a directory."""

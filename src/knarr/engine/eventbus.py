@@ -11,9 +11,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from knarr.api import filters as api_filters
 from knarr.api.events import Actor, Event, event
-from knarr.errors import InvalidArgumentError, ResourceExhaustedError
+from knarr.errors import ResourceExhaustedError
+
+from .eventfilter import matches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 HISTORY = 1024
 _BACKLOG = 4096
 _SECOND = 1_000_000_000
-_KINDS = ("container", "image", "volume", "network", "daemon", "plugin")
-_KNOWN = frozenset(
-    {*_KINDS, "type", "event", "label", "scope", "service", "node", "secret", "config"}
-)
 
 
 class EventBus:
@@ -64,13 +61,17 @@ class EventBus:
     ) -> AsyncIterator[Event]:
         """Past events from ``since`` on, then the coming ones, to the moment ``until``.
 
-        It listens from this call on, and must be iterated to its end or closed. Without ``until``
-        it ends with the engine. Raises ``ResourceExhaustedError`` when the reader was too slow.
+        Without ``since`` the past is told only if an end is given, and then all of it, as in
+        Docker. It listens from this call on, and must be iterated to its end or closed. Without
+        ``until`` it ends with the engine. Raises ``ResourceExhaustedError`` when the reader was
+        too slow.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         if not self._closed:
             self._listeners.add(queue)
-        past = [one for one in self._history if since is not None and one.time_nano >= since]
+        past: list[Event] = []
+        if since is not None or until is not None:
+            past = [one for one in self._history if one.time_nano >= (since or 0)]
         return self._read(queue, past, until, filters)
 
     async def _read(
@@ -115,45 +116,3 @@ class EventBus:
         self._closed = True
         for listener in self._listeners:
             listener.put_nowait(None)
-
-
-def check_filters(filters: Mapping[str, Sequence[str]]) -> None:
-    """Refuse filters that Docker does not know."""
-    for name in filters:
-        if name not in _KNOWN:
-            raise InvalidArgumentError(f"invalid filter '{name}'")
-
-
-def matches(one: Event, filters: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the event passes: one value of each filter that is given, all of the labels."""
-    attributes = one.actor.attributes
-    action = one.action.partition(":")[0]
-    return (
-        _one_of(filters.get("type"), {one.type})
-        and _one_of(filters.get("event"), {one.action, action})
-        and _one_of(filters.get("scope"), {one.scope})
-        and api_filters.match_labels(filters.get("label", ()), attributes)
-        and all(_of_object(one, kind, filters[kind]) for kind in _KINDS if filters.get(kind))
-    )
-
-
-def _one_of(wanted: Sequence[str] | None, actual: set[str]) -> bool:
-    return not wanted or not actual.isdisjoint(wanted)
-
-
-def _of_object(one: Event, kind: str, wanted: Sequence[str]) -> bool:
-    """Whether the event is about one of these objects, by id, prefix of the id, or name."""
-    attributes = one.actor.attributes
-    if kind == "image" and one.type == "container":
-        names = {attributes.get("image", "")}
-    elif one.type == kind:
-        names = {one.actor.id, attributes.get("name", "")}
-    else:
-        return False
-    if kind == "image":
-        names |= {name.rpartition(":")[0] for name in names}
-    return any(
-        value in names or (kind == "container" and one.actor.id.startswith(value))
-        for value in wanted
-        if value
-    )

@@ -153,6 +153,8 @@ class Execs:
             raise
         if size and one.request.tty:
             process["consoleSize"] = {"height": size[0], "width": size[1]}
+        # Before it is tried, as in Docker.
+        self._publish(live, one.id, f"exec_start: {_words(one.request)}")
         try:
             started = await self._parts.supervisor.exec(
                 ExecRequest(
@@ -169,7 +171,6 @@ class Execs:
             one.end(code if code != startfailure.OTHER else startfailure.NOT_EXECUTABLE)
             raise startfailure.of_exec(error) from error
         one.pid = started.pid
-        self._publish(live, one.id, f"exec_start: {_words(one.request)}")
 
     async def inspect(self, exec_id: str) -> ExecInspect:
         """Its state; ``NotFoundError`` when it or its container is gone."""

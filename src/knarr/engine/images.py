@@ -10,9 +10,11 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from knarr.api.images import Progress
+from knarr.errors import NotFoundError
 from knarr.images import ContainerUse, Description
 from knarr.oci import platform as platforms
 
+from . import about
 from .workers import readable
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from knarr.api.images import DeleteItem, HistoryItem, ImageInspect, ImagePrune, ImageSummary
     from knarr.images import InUse
+    from knarr.images.image import Image
     from knarr.oci.digest import Digest
 
     from .parts import Parts
@@ -33,8 +36,15 @@ class Images:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def _publish(self, action: str, name: str, **more: str) -> None:
-        self._parts.events.publish("image", action, name, {"name": name, **more})
+    async def _publish(self, action: str, name: str) -> None:
+        """Tell of the image that this names; as in Docker, by its id alone."""
+        with contextlib.suppress(NotFoundError):
+            image = await self._parts.workers.run(lambda: self._parts.images.resolve(name))
+            self._tell(action, image, image.id)
+
+    def _tell(self, action: str, image: Image, name: str) -> None:
+        attributes = about.image(image, name)
+        self._parts.events.publish("image", action, image.id, attributes)
 
     async def load(
         self, body: AsyncIterator[bytes], *, quiet: bool = False, platform: str | None = None
@@ -56,7 +66,7 @@ class Images:
         async for message in self._parts.workers.iterate(work):
             if message.stream.startswith("Loaded image"):
                 name = message.stream.partition(": ")[2].strip()
-                self._publish("load", name)
+                await self._publish("load", name)
             yield message
 
     async def save(
@@ -72,7 +82,7 @@ class Images:
                     put(chunk)
 
         for name in names:
-            self._publish("save", name)
+            await self._publish("save", name)
         return parts.workers.iterate(work)
 
     async def import_(
@@ -101,7 +111,7 @@ class Images:
         self, work: Callable[[Callable[[Progress], None]], None], reference: str
     ) -> AsyncIterator[Progress]:
         async for message in self._parts.workers.iterate(work):
-            self._publish("import", reference or message.status)
+            await self._publish("import", reference or message.status)
             yield message
 
     async def tag(self, source: str, *, repo: str, tag: str = "") -> None:
@@ -109,7 +119,7 @@ class Images:
         async with self._parts.image_gate.inside():
             name = await self._parts.workers.run(lambda: self._parts.images.tag(source, repo, tag))
             image = await self._parts.workers.run(lambda: self._parts.images.resolve(source))
-        self._parts.events.publish("image", "tag", image.id, {"name": name.familiar()})
+        self._tell("tag", image, name.familiar())
 
     async def remove(
         self, name: str, *, force: bool = False, prune: bool = True
@@ -122,15 +132,12 @@ class Images:
             items = await parts.workers.bulk(
                 lambda: parts.images.remove(name, force=force, prune=prune, in_use=uses)
             )
-        self._tell_removed(image.id, items)
-        return items
-
-    def _tell_removed(self, image_id: str, items: Sequence[DeleteItem]) -> None:
         for item in items:
             if item.untagged:
-                self._parts.events.publish("image", "untag", image_id, {"name": image_id})
-            elif item.deleted == image_id:
-                self._parts.events.publish("image", "delete", image_id, {"name": image_id})
+                self._tell("untag", image, image.id)
+            elif item.deleted == image.id:
+                parts.events.publish("image", "delete", image.id, {"name": image.id})
+        return items
 
     def _uses(self) -> InUse:
         """Who uses which image, as it is now: a worker must not look into the live containers."""

@@ -75,7 +75,7 @@ class Removal:
         else:
             gone = await erasing
         for name in gone:
-            self._parts.events.publish("volume", "destroy", name, {"driver": "local"})
+            self._parts.events.publish("volume", "destroy", name, about.VOLUME)
 
     async def _forget_task(self, record: Record) -> None:
         """Beside the rest: what stays of a process that has ended, the next start takes up."""

@@ -29,7 +29,7 @@ from knarr.api.system import (
 from knarr.containers.record import Status
 from knarr.errors import InvalidArgumentError
 
-from . import eventbus, listing, sizes
+from . import listing, sizes
 from .parts import OWN_RUNTIME
 
 if TYPE_CHECKING:
@@ -168,9 +168,6 @@ class System:
         filters: Mapping[str, Sequence[str]],
     ) -> AsyncIterator[Event]:
         """Past events from ``since`` on, then those to come, to the moment ``until``."""
-        eventbus.check_filters(filters)
-        if since is not None and until is not None and until < since:
-            raise InvalidArgumentError("`since` time cannot be after `until` time")
         return self._parts.events.stream(since=since, until=until, filters=filters)
 
 

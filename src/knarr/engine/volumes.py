@@ -11,6 +11,8 @@ from knarr.api.volumes import UsageData, Volume, VolumeList, VolumePrune
 from knarr.errors import ConflictError, NotFoundError
 from knarr.volumes.local import ANONYMOUS_LABEL
 
+from . import about
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -45,7 +47,7 @@ class Volumes:
         return volume
 
     def _publish(self, action: str, name: str) -> None:
-        self._parts.events.publish("volume", action, name, {"driver": "local"})
+        self._parts.events.publish("volume", action, name, about.VOLUME)
 
     def _users(self) -> dict[str, list[str]]:
         """Which containers use which volume."""
@@ -99,8 +101,10 @@ class Volumes:
         )
         for one in unused:
             await self.remove(one.name, force=True)
+        reclaimed = sum(sizes)
+        self._parts.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
         return VolumePrune(
-            volumes_deleted=[one.name for one in unused] or None, space_reclaimed=sum(sizes)
+            volumes_deleted=[one.name for one in unused] or None, space_reclaimed=reclaimed
         )
 
     async def usage(self) -> Sequence[Volume]:

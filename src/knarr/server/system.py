@@ -69,7 +69,10 @@ async def events(call: Call) -> web.StreamResponse:
     """``GET /events``: one JSON object a line, each as soon as it happens."""
     since, until = _moment(call, "since"), _moment(call, "until")
     if since is not None and until is not None and until < since:
-        raise InvalidArgumentError("`since` time cannot be after `until` time")
+        raise InvalidArgumentError(
+            f"`since` time ({call.text('since')}) cannot be after `until` time "
+            f"({call.text('until')})"
+        )
     happening = await call.engine.system.events(since=since, until=until, filters=call.filters())
     async with responses.closing(happening):
         response = await responses.begin(call, "application/json")
