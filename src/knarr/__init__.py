@@ -11,14 +11,14 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """A name of ``knarr.sdk``, or the module ``knarr.errors``."""
+    """A public name of the library, or the module ``knarr.errors``."""
     if name == "errors":
         __import__("knarr.errors")
         return globals()[name]
-    if name.startswith("_") or not (name[0].isupper() or name.startswith("connect")):
-        raise AttributeError(f"module 'knarr' has no attribute {name!r}")
-    sdk = __import__("knarr.sdk", fromlist=["connect"])
-    if name not in sdk.__all__:
-        raise AttributeError(f"module 'knarr' has no attribute {name!r}")
-    globals()[name] = value = getattr(sdk, name)
-    return value
+    for form in ("aio",) if "sync" in name else ("core", "blocking"):
+        if name[0].isupper() or name.startswith("connect"):
+            module = __import__(f"knarr.sdk.{form}", fromlist=["__all__"])
+            if name in module.__all__:
+                globals()[name] = value = getattr(module, name)
+                return value
+    raise AttributeError(f"module 'knarr' has no attribute {name!r}")

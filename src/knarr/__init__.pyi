@@ -1,4 +1,6 @@
 from knarr import errors as errors
-from knarr.sdk import *  # noqa: F403 (what the type checker sees is all of it)
+from knarr.sdk.aio import *  # noqa: F403 (all of it is public)
+from knarr.sdk.blocking import *  # noqa: F403 (all of it is public)
+from knarr.sdk.core import *  # noqa: F403 (all of it is public)
 
 __version__: str

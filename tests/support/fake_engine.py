@@ -92,7 +92,8 @@ class FakeEngine:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection.makefile("rb") as reader:
+        # ValueError: the client broke off in the middle of a body.
+        with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as reader:
             while request := _read(reader):
                 self.requests.append(request)
                 if request.path == "/_ping":

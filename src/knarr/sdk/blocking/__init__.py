@@ -3,3 +3,31 @@
 Law: any number of threads may use one ``Engine``; one stream is read by one thread and may be
 written to, or closed, by another.
 """
+
+from __future__ import annotations
+
+from .containers import Container, Containers, ExecStream, MadeContainer
+from .engine import Engine, connect
+from .images import Image, Images, LoadedImages, MadeImage
+from .streams import Attachment, ByteStream, OutputStream, Stream
+from .volumes import MadeVolume, Volume, Volumes
+
+__all__ = [
+    "Attachment",
+    "ByteStream",
+    "Container",
+    "Containers",
+    "Engine",
+    "ExecStream",
+    "Image",
+    "Images",
+    "LoadedImages",
+    "MadeContainer",
+    "MadeImage",
+    "MadeVolume",
+    "OutputStream",
+    "Stream",
+    "Volume",
+    "Volumes",
+    "connect",
+]

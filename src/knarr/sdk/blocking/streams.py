@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from knarr.errors import KnarrError, UnavailableError
+from knarr.errors import UnavailableError
 from knarr.sdk.core import decoders, failures
 from knarr.sdk.core.request import Pump
 from knarr.sdk.core.values import Chunk, Line, Output
+
+from .transport import translated
 
 if TYPE_CHECKING:
     import _socket
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knarr.client.connection import Connection, Response
-    from knarr.client.upload import Upload
     from knarr.sdk.core.request import Decoder, Streaming
     from knarr.sdk.sources import Writable
 
     from .transport import Transport
+    from .upload import Pieces
 
 T = TypeVar("T")
 
@@ -46,13 +48,17 @@ class Source(Protocol):
 class Body:
     """The body of an answer."""
 
-    def __init__(self, connection: Connection, response: Response) -> None:
+    def __init__(
+        self, connection: Connection, response: Response, upload: Pieces | None = None
+    ) -> None:
         self._connection = connection
         self._chunks = response.chunks()
+        self._upload = upload
 
     def read(self) -> bytes:
         """What arrives next."""
-        return next(self._chunks, b"")
+        with translated(None, upload=self._upload):
+            return next(self._chunks, b"")
 
     def close(self) -> None:
         """Close the connection."""
@@ -77,10 +83,11 @@ class Wire:
         if self._pending:
             data, self._pending = self._pending, b""
             return data
-        try:
-            return self._socket.recv(_BLOCK)
-        except ConnectionResetError:
-            return b""
+        with translated(None):
+            try:
+                return self._socket.recv(_BLOCK)
+            except ConnectionResetError:
+                return b""
 
     def close(self) -> None:
         """Close the connection."""
@@ -116,10 +123,10 @@ class Stream(Generic[T]):
                     self._pump.push(data)
                 else:
                     self._pump.finish()
-        except (OSError, KnarrError) as error:
+        except Exception:
             if not self._closed:
                 self.close()
-                raise _translated(error) from error
+                raise
         except BaseException:
             self.close()
             raise
@@ -148,20 +155,12 @@ class Stream(Generic[T]):
             self.close()
 
 
-def _translated(error: OSError | KnarrError) -> Exception:
-    if isinstance(error, KnarrError):
-        return error
-    if isinstance(error, TimeoutError):
-        return failures.too_late(None)
-    return UnavailableError(f"the connection to the engine broke: {error}")
-
-
 def open_stream(
-    transport: Transport, streaming: Streaming[T], upload: Upload | None = None
+    transport: Transport, streaming: Streaming[T], upload: Pieces | None = None
 ) -> Stream[T]:
     """Send the request; errors of the engine are raised here."""
     connection, response = transport.start(streaming.request, upload)
-    return Stream(Body(connection, response), streaming.decoder(response.head))
+    return Stream(Body(connection, response, upload), streaming.decoder(response.head))
 
 
 class ByteStream(Stream[bytes]):

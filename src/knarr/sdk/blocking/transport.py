@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from knarr.client.connection import Connection, NoEngineError
-from knarr.errors import UnavailableError
+from knarr.errors import KnarrError, UnavailableError
 from knarr.sdk.core import failures
 from knarr.sdk.core.request import Answer
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from knarr.client.address import Address
     from knarr.client.connection import Response
-    from knarr.client.upload import Upload
     from knarr.sdk.core.request import Operation, Request
+
+    from .upload import Pieces
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Transport:
     def open(self) -> None:
         """Connect now, not at the first request. Raises ``NoEngineError``."""
         connection = Connection(self.address, timeout=self.timeout)
-        with self._translated(self.timeout):
+        with translated(self.timeout, self.address):
             connection.open()
         self._give(connection)
 
@@ -52,7 +53,7 @@ class Transport:
             connection.close()
 
     def call(
-        self, operation: Operation[T], upload: Upload | None = None, *, within: float | None = None
+        self, operation: Operation[T], upload: Pieces | None = None, *, within: float | None = None
     ) -> T:
         """Do it, and understand the answer. ``within`` takes the place of the usual timeout."""
         limit = within
@@ -60,7 +61,7 @@ class Transport:
             limit = self.timeout + operation.patience
         connection = self._take()
         try:
-            with self._translated(limit):
+            with translated(limit, self.address, upload):
                 response = _exchange(connection, operation.request, upload, limit)
                 body = response.read()
         except BaseException:
@@ -74,12 +75,12 @@ class Transport:
             raise failures.from_answer(response.status, response.head.reason, body)
         return operation.parse(Answer(response.head, body))
 
-    def start(self, request: Request, upload: Upload | None = None) -> tuple[Connection, Response]:
+    def start(self, request: Request, upload: Pieces | None = None) -> tuple[Connection, Response]:
         """Do it, and leave the body of the answer, or what the connection became, to the caller."""
         limit = None if upload else self.timeout
         connection = self._take()
         try:
-            with self._translated(limit):
+            with translated(limit, self.address, upload):
                 response = _exchange(connection, request, upload, limit)
                 body = response.read() if response.status >= 400 else b""
         except BaseException:
@@ -104,22 +105,35 @@ class Transport:
                 return
         connection.close()
 
-    @contextmanager
-    def _translated(self, limit: float | None) -> Iterator[None]:
-        """Errors of sockets become errors of this library."""
-        try:
-            yield
-        except NoEngineError as error:
-            hint = failures.no_engine(self.address)
-            raise NoEngineError(error.message, hint=hint) from error
-        except TimeoutError as error:
-            raise failures.too_late(limit) from error
-        except OSError as error:
-            raise UnavailableError(f"the connection to the engine broke: {error}") from error
+
+@contextmanager
+def translated(
+    limit: float | None, address: Address | None = None, upload: Pieces | None = None
+) -> Iterator[None]:
+    """Errors of sockets become errors of this library; those of the caller's content stay."""
+    try:
+        yield
+    except (OSError, KnarrError) as error:
+        if upload is not None and upload.failure is not None:
+            raise upload.failure from None
+        if isinstance(error, KnarrError) and not isinstance(error, NoEngineError):
+            raise
+        raise _understood(error, limit, address) from error
+
+
+def _understood(
+    error: OSError | KnarrError, limit: float | None, address: Address | None
+) -> Exception:
+    if isinstance(error, KnarrError):
+        hint = failures.no_engine(address) if address else error.hint
+        return NoEngineError(error.message, hint=hint)
+    if isinstance(error, TimeoutError):
+        return failures.too_late(limit)
+    return UnavailableError(f"the connection to the engine broke: {error}")
 
 
 def _exchange(
-    connection: Connection, request: Request, upload: Upload | None, limit: float | None
+    connection: Connection, request: Request, upload: Pieces | None, limit: float | None
 ) -> Response:
     connection.limit(limit)
     connection.send(request.method, request.target, upload or request.body, request.headers)
