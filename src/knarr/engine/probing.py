@@ -95,7 +95,7 @@ class Probing:
         attached = await self._execs.start(exec_id, detach=False)
         if attached is None or attached.socket is None or attached.begin is None:
             raise InternalError("the health check has no output")
-        output = _Output()
+        output = Output()
         reading = asyncio.create_task(output.read(attached.socket))
         try:
             await self._start(live, one, attached.begin)
@@ -158,7 +158,7 @@ class Probing:
             _log.warning("container=%s killing its health check: %s", live.record.short_id, error)
 
 
-class _Output:
+class Output:
     """What a check writes: the beginning is kept, the rest read and dropped."""
 
     def __init__(self) -> None:
