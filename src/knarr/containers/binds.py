@@ -64,12 +64,21 @@ def requested(
     inherited = {mount.target: mount for donor in donors for mount in _of_donor(donor)}
     found = inherited | found
     for target in config.volumes or {}:
-        clean = mountspecs.target(target, "volume")
+        # Relative to the root if it is relative, as VOLUME of a Dockerfile may be.
+        clean = mountspecs.target(f"/{target.lstrip('/')}", "volume")
         if clean not in found:
             found[clean] = MountRecord(
                 kind=MountKind.VOLUME, target=clean, anonymous=True, copy=True
             )
     return tuple(sorted(found.values(), key=_depth))
+
+
+def shallow(mounts: Iterable[MountRecord]) -> tuple[MountRecord, ...]:
+    """The mounts, but what is mounted below a read-only directory of the host stays writable."""
+    return tuple(
+        msgspec.structs.replace(mount, shallow=True) if mount.kind is MountKind.BIND else mount
+        for mount in mounts
+    )
 
 
 def _depth(mount: MountRecord) -> tuple[int, str]:
@@ -78,7 +87,10 @@ def _depth(mount: MountRecord) -> tuple[int, str]:
 
 def _explicit(host: HostConfig) -> Iterable[MountRecord]:
     for text in host.binds or ():
-        yield parse_bind(text)
+        bind = parse_bind(text)
+        if bind.kind is MountKind.VOLUME and host.volume_driver:
+            mountspecs.check_driver(bind.name, host.volume_driver)
+        yield bind
     for mount in host.mounts or ():
         yield mountspecs.parse(mount)
     for target, options in (host.tmpfs or {}).items():

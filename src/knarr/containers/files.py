@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from knarr.containers.sharing import OTHER
 from knarr.containers.spec import ManagedFiles
 
 if TYPE_CHECKING:
@@ -63,9 +64,14 @@ class ContainerDirectory:
         return Path(self._log)
 
     def write(self, record: Record) -> None:
-        """Make or renew the directory and the three files. Raises OSError."""
+        """Make or renew the directory and, unless they are another's, the three files.
+
+        Raises OSError.
+        """
         with contextlib.suppress(FileExistsError):
             os.mkdir(self._path, 0o710)
+        if record.host_config.network_mode.startswith(OTHER):
+            return
         host = read_host_files()
         _write(self.managed.hosts, hosts(record, host.hosts))
         _write(self.managed.hostname, f"{record.config.hostname}\n")

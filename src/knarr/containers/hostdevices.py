@@ -56,7 +56,8 @@ def _block_number(path: str) -> tuple[int, int]:
     try:
         status = Path(path).stat()
     except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f'stat block device "{path}": {error}') from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidArgumentError(f"stat {path}: {(reason or '').lower()}") from error
     if not stat.S_ISBLK(status.st_mode):
         raise InvalidArgumentError(f'"{path}" is not a block device')
     return os.major(status.st_rdev), os.minor(status.st_rdev)
@@ -70,7 +71,7 @@ def _of_mapping(mapping: DeviceMapping) -> Iterator[MappedDevice]:
         real = source.resolve(strict=True)
         status = real.stat()
         if stat.S_ISDIR(status.st_mode):
-            inside = [path for path in sorted(real.rglob("*")) if _is_device(path)]
+            inside = list(_below(real))
             for path in inside:
                 yield MappedDevice(_node(path, f"{target}/{path.relative_to(real)}"), access)
             if inside:
@@ -91,13 +92,36 @@ def _bad_device(path: str, reason: str) -> InvalidArgumentError:
 
 
 def _of_host() -> Iterable[MappedDevice]:
-    for directory, names, files in os.walk(_DEV):
-        if directory == str(_DEV):
-            names[:] = [name for name in names if name not in _OWN]
-        for name in files:
-            path = Path(directory, name)
-            if str(path) not in _OWN_NODES and not path.is_symlink() and _is_device(path):
-                yield MappedDevice(_node(path, str(path)), "rwm")
+    for path in _below(_DEV):
+        if str(path) not in _OWN_NODES:
+            yield MappedDevice(_node(path, str(path)), "rwm")
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    """The devices in a directory and below it, but for those that every container has anew."""
+    for folder, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if name not in _OWN)
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not path.is_symlink() and _is_device(path):
+                yield path
+
+
+def without_weights(host: Resources) -> list[str]:
+    """The devices with a weight in ``host`` whose I/O scheduler knows none."""
+    return [item.path for item in host.blkio_weight_device or () if not _has_weights(item.path)]
+
+
+def _has_weights(path: str) -> bool:
+    major, minor = _block_number(path)
+    device = Path(f"/sys/dev/block/{major}:{minor}")
+    if (device / "partition").exists():
+        device /= ".."
+    try:
+        schedulers = (device / "queue/scheduler").read_text()
+    except OSError:
+        return False
+    return any(f"[{name}]" in schedulers for name in ("bfq", "cfq"))
 
 
 def _is_device(path: Path) -> bool:

@@ -5,11 +5,13 @@ Source: moby ``daemon/daemon_unix.go`` (verifyPlatformContainerResources) for ru
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from knarr.api import ulimits
 from knarr.containers import facts as host_facts
 from knarr.containers.spec.resources import parse_device_rule
 from knarr.errors import InvalidArgumentError
@@ -36,13 +38,26 @@ def check(wanted: HostConfig, facts: HostFacts) -> tuple[HostConfig, list[str]]:
     _cpusets(wanted, facts)
     _block_io(wanted)
     _ulimits(wanted)
+    _realtime(wanted, facts)
+    _devices(wanted)
+    if any(character in wanted.cgroup_parent for character in "\0\n"):
+        raise InvalidArgumentError(f'invalid cgroup parent "{wanted.cgroup_parent}"')
     for rule in wanted.device_cgroup_rules or ():
         parse_device_rule(rule)
     warnings: list[str] = []
     changes: dict[str, object] = {}
     _drop_memory(wanted, facts, changes, warnings)
     _drop_others(wanted, facts, changes, warnings)
+    if wanted.cpu_percent:
+        changes["cpu_percent"] = 0
+        warnings.append("linux does not support CPU percent. Percent discarded.")
     return msgspec.structs.replace(wanted, **changes), warnings
+
+
+def cgroup_below(parent: str, name: str) -> str:
+    """The path of the cgroup ``name`` in ``parent``, which cannot lead out of the hierarchy."""
+    clean = posixpath.normpath("/" + parent.lstrip("/")).lstrip("/")
+    return f"/{clean}/{name}" if clean else f"/{name}"
 
 
 def parse_size(text: str) -> int:
@@ -84,7 +99,7 @@ def _cpu(wanted: Resources, facts: HostFacts) -> None:
         for given, name in ((wanted.cpu_period, "Period"), (wanted.cpu_quota, "Quota")):
             if given:
                 raise InvalidArgumentError(
-                    f"Conflicting options: Nano CPUs and CPU {name} cannot both be set."
+                    f"Conflicting options: Nano CPUs and CPU {name} cannot both be set"
                 )
         if not 0 < wanted.nano_cpus <= facts.cpus * _NANO:
             raise InvalidArgumentError(
@@ -103,6 +118,23 @@ def _cpu(wanted: Resources, facts: HostFacts) -> None:
         raise InvalidArgumentError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
 
 
+def _realtime(wanted: Resources, facts: HostFacts) -> None:
+    period, runtime = wanted.cpu_realtime_period, wanted.cpu_realtime_runtime
+    if (period or runtime) and not facts.cgroups.cpu_realtime:
+        raise InvalidArgumentError("kernel does not support CPU real-time scheduler")
+    if period and runtime and runtime > period:
+        raise InvalidArgumentError(
+            "cpu real-time runtime cannot be higher than cpu real-time period"
+        )
+
+
+def _devices(wanted: Resources) -> None:
+    for device in wanted.devices or ():
+        mode = device.cgroup_permissions
+        if not set(mode) <= set("rwm") or len(set(mode)) != len(mode):
+            raise InvalidArgumentError(f"bad mode specified: {mode}")
+
+
 def _cpusets(wanted: Resources, facts: HostFacts) -> None:
     for text, available, what, plural in (
         (wanted.cpuset_cpus, facts.cpu_set, "cpuset cpus", "CPUs"),
@@ -113,7 +145,9 @@ def _cpusets(wanted: Resources, facts: HostFacts) -> None:
         try:
             numbers = host_facts.parse_set(text)
         except InvalidArgumentError:
-            raise InvalidArgumentError(f"Invalid value {text} for {what}") from None
+            raise InvalidArgumentError(
+                f"Invalid value {text} for {what}: invalid format: {text}"
+            ) from None
         if not numbers <= available:
             raise InvalidArgumentError(
                 f"Requested {plural} are not available - requested {text}, "
@@ -146,35 +180,7 @@ def _block_io(wanted: Resources) -> None:
 
 def _ulimits(wanted: Resources) -> None:
     for limit in wanted.ulimits or ():
-        if limit.name not in _ULIMITS:
-            raise InvalidArgumentError(f"invalid ulimit type: {limit.name}")
-        if limit.hard != -1 and (limit.soft > limit.hard or limit.soft == -1):
-            raise InvalidArgumentError(
-                "ulimit soft limit must be less than or equal to hard limit: "
-                f"{limit.soft} > {limit.hard}"
-            )
-
-
-_ULIMITS = frozenset(
-    {
-        "as",
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    }
-)
+        ulimits.check(limit.name, limit.soft, limit.hard)
 
 
 def _drop_memory(
@@ -188,6 +194,17 @@ def _drop_memory(
         changes["memory_swap"] = -1
         warnings.append(
             _UNSUPPORTED.format("swap limit capabilities", "Memory limited without swap.")
+        )
+    if wanted.kernel_memory:
+        changes["kernel_memory"] = 0
+        warnings.append(
+            "Specifying a kernel memory limit is deprecated and will be removed in a future "
+            "release."
+        )
+    if wanted.kernel_memory_tcp:
+        changes["kernel_memory_tcp"] = 0
+        warnings.append(
+            _UNSUPPORTED.format("kernel memory TCP limit capabilities", "Limitation discarded.")
         )
     if wanted.memory_reservation and not support.memory:
         changes["memory_reservation"] = 0

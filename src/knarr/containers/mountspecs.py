@@ -37,6 +37,14 @@ def check_volume_name(name: str) -> str:
     return name
 
 
+def check_driver(volume: str, driver: str) -> None:
+    """Refuse a volume of a driver that is not there."""
+    if driver != "local":
+        raise InvalidArgumentError(
+            f'create {volume}: error looking up volume plugin {driver}: plugin "{driver}" not found'
+        )
+
+
 def checked_target(path: str) -> str:
     """The clean path of a mount point inside the container; never the root."""
     if not path.startswith("/"):
@@ -131,11 +139,8 @@ def _volume(mount: Mount, point: str) -> MountRecord:
     if mount.read_only and not mount.source:
         raise _invalid(mount, "must not set ReadOnly mode when using anonymous volumes")
     driver = options.driver_config if options else None
-    if driver and driver.name not in {"", "local"}:
-        raise InvalidArgumentError(
-            f"create {mount.source}: error looking up volume plugin {driver.name}: plugin "
-            f'"{driver.name}" not found'
-        )
+    if driver and driver.name:
+        check_driver(mount.source, driver.name)
     if driver and driver.options:
         raise UnimplementedError("options of the local volume driver are not supported yet")
     return MountRecord(

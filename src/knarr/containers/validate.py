@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from knarr.containers import limits, logdrivers, security, signals
+from knarr.containers import limits, logdrivers, security, sharing, signals
 from knarr.errors import InvalidArgumentError, UnimplementedError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def host_config(
     ``runtimes`` gives the runtime for each name of one.
     """
     restart_policy(wanted.restart_policy, auto_remove=wanted.auto_remove)
-    _modes(wanted)
+    sharing.modes(wanted)
     _refuse_unbuilt(wanted)
     if wanted.runtime not in runtimes:
         raise InvalidArgumentError(f"unknown or invalid runtime name: {wanted.runtime}")
@@ -86,6 +86,8 @@ def host_config(
     kept = msgspec.structs.replace(kept, runtime=runtimes[wanted.runtime])
     if wanted.network_mode == "host" and wanted.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
+    if wanted.publish_all_ports and wanted.network_mode != "host":
+        warnings.append("Ports are not published yet: --publish-all has no effect")
     return kept, warnings
 
 
@@ -106,39 +108,21 @@ def restart_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:
         raise InvalidArgumentError("can't create 'AutoRemove' container with restart policy")
 
 
-def _modes(wanted: HostConfig) -> None:
-    if wanted.pid_mode not in {"", "host"} and not wanted.pid_mode.startswith("container:"):
-        raise InvalidArgumentError(f"invalid PID mode: {wanted.pid_mode}")
-    if wanted.ipc_mode not in {"private", "shareable", "none", "host"}:
-        if wanted.ipc_mode.startswith("container:"):
-            raise UnimplementedError("sharing the IPC namespace of a container is not supported")
-        raise InvalidArgumentError(f"invalid IPC mode: {wanted.ipc_mode}")
-    for mode, name in (
-        (wanted.uts_mode, "UTS"),
-        (wanted.userns_mode, "user namespace"),
-    ):
-        if mode not in {"", "host"}:
-            raise InvalidArgumentError(f"invalid {name} mode: {mode}")
-    if wanted.cgroupns_mode not in {"private", "host"}:
-        raise InvalidArgumentError(f"invalid cgroup namespace mode: {wanted.cgroupns_mode}")
-    if wanted.isolation not in {"", "default"}:
-        raise InvalidArgumentError(f"invalid isolation '{wanted.isolation}' on linux")
-
-
 def _refuse_unbuilt(wanted: HostConfig) -> None:
     """What would change what the container can do or see, and is not there."""
     for given, option in (
         (wanted.links, "--link"),
-        (wanted.device_requests, "--gpus and device requests"),
         (wanted.storage_opt, "--storage-opt"),
         (wanted.cgroup, "--cgroup"),
-        (wanted.volume_driver not in {"", "local"}, "--volume-driver"),
-        (wanted.publish_all_ports, "--publish-all"),
         (wanted.port_bindings and wanted.network_mode != "host", "--publish"),
-        (wanted.cpu_realtime_period or wanted.cpu_realtime_runtime, "--cpu-rt-period"),
     ):
         if given:
             raise UnimplementedError(f"{option} is not supported yet")
+    for request in wanted.device_requests or ():
+        wishes = " ".join(f"[{' '.join(words)}]" for words in request.capabilities or ())
+        raise InvalidArgumentError(
+            f'could not select device driver "{request.driver}" with capabilities: [{wishes}]'
+        )
 
 
 def _extra_hosts(wanted: HostConfig) -> None:

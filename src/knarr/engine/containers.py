@@ -99,10 +99,17 @@ class Containers:
         self._parts.events.publish("container", action, live.id, attributes)
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None = None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None = None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
         """Make a container; an empty name is generated."""
-        return await self._creation.create(name, request, platform)
+        return await self._creation.create(
+            name, request, platform, shallow_read_only=shallow_read_only
+        )
 
     async def start(self, ref: str, *, detach_keys: str | None = None) -> None:
         """Start it; ``NotModifiedError`` when it runs."""
@@ -227,7 +234,12 @@ class Containers:
         """Everything about one."""
         live = self._get(ref)
         graph = DriverData(name=self._parts.layers.backend, data=None)
-        found = inspection.inspect(live, containers_root=self._parts.paths.containers, graph=graph)
+        found = inspection.inspect(
+            live,
+            containers_root=self._parts.paths.containers,
+            files_owner=joining.files_owner(live.record, self._parts.containers),
+            graph=graph,
+        )
         if not size:
             return found
         taken = await self._parts.workers.bulk(lambda: sizes.of(self._parts, [live.record]))

@@ -14,7 +14,16 @@ import msgspec
 
 from knarr.api.containers import ContainerCreateResponse
 from knarr.api.host_config import HostConfig
-from knarr.containers import binds, health, merge, names, rootview, validate
+from knarr.containers import (
+    binds,
+    health,
+    hostdevices,
+    merge,
+    names,
+    rootview,
+    sharing,
+    validate,
+)
 from knarr.containers import record as records
 from knarr.containers.record import MountKind, MountRecord, Record
 from knarr.content.failure import translated
@@ -54,7 +63,12 @@ class Creation:
         self._parts = parts
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
         """Make one; on an error nothing is left of it."""
         containers = self._parts.containers
@@ -65,6 +79,8 @@ class Creation:
             async with self._parts.image_gate.inside():
                 image = await self._image(request.image, platform)
                 checked = self.check(container_id, chosen, request, image)
+                if shallow_read_only:
+                    checked = checked._replace(requested=binds.shallow(checked.requested))
                 record, volumes = await self._parts.workers.run(lambda: self._make(checked))
         except BaseException:
             containers.release(chosen)
@@ -100,6 +116,7 @@ class Creation:
     ) -> Checked:
         """The record that the request leads to, and the mounts that are still to be made."""
         parts = self._parts
+        sharing.conflicts(request.config(), request.host_config or HostConfig())
         config = merge.with_image(request.config(), image.config)
         validate.config(config)
         host, warnings = validate.host_config(
@@ -113,6 +130,8 @@ class Creation:
             parts.settings.runtime_names,
         )
         health.validate(config, host)
+        host, more = _without_useless_weights(host)
+        warnings += more
         host, config, more = self._network(container_id, host, config)
         command = [*(config.entrypoint or ()), *(config.cmd or ())]
         record = Record(
@@ -151,17 +170,16 @@ class Creation:
         """The mode in its final form, the host name that goes with it, and warnings."""
         owner = self._owner(host.network_mode)
         if owner is not None:
-            if config.hostname:
-                raise InvalidArgumentError("conflicting options: hostname and the network mode")
             host = msgspec.structs.replace(host, network_mode=f"container:{owner.id}")
             hostname = owner.record.config.hostname
         elif host.network_mode == "host" or host.uts_mode == "host":
             hostname = config.hostname or self._parts.facts.hostname
         else:
             hostname = config.hostname or container_id[:12]
-        process_owner = self._owner(host.pid_mode)
-        if process_owner is not None:
-            host = msgspec.structs.replace(host, pid_mode=f"container:{process_owner.id}")
+        for field in ("pid_mode", "ipc_mode"):
+            owner = self._owner(getattr(host, field))
+            if owner is not None:
+                host = msgspec.structs.replace(host, **{field: f"container:{owner.id}"})
         config = msgspec.structs.replace(config, hostname=hostname)
         return host, config, modes.check(host.network_mode)
 
@@ -253,6 +271,19 @@ def _remarks(config: ContainerConfig, image: Image) -> list[str]:
             f"({here})"
         )
     return found
+
+
+def _without_useless_weights(host: HostConfig) -> tuple[HostConfig, list[str]]:
+    """The configuration without weights for devices whose I/O scheduler knows none."""
+    useless = hostdevices.without_weights(host)
+    if not useless:
+        return host, []
+    kept = [item for item in host.blkio_weight_device or () if item.path not in useless]
+    warning = (
+        "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
+        "Weight-device discarded."
+    )
+    return msgspec.structs.replace(host, blkio_weight_device=kept), [warning]
 
 
 def _provides(image: Image, wanted: Platform) -> bool:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from .live import LiveContainer
 
 
-def inspect(live: LiveContainer, *, containers_root: Path, graph: DriverData) -> ContainerInspect:
+def inspect(
+    live: LiveContainer, *, containers_root: Path, files_owner: str, graph: DriverData
+) -> ContainerInspect:
     """Everything about a container, sizes excepted."""
     record = live.record
     directory = files.ContainerDirectory(containers_root, record.id)
+    managed = files.ContainerDirectory(containers_root, files_owner).managed
     begun = record.state.started_ns > 0
     running_execs = [one.id for one in live.execs.values() if one.running]
     return ContainerInspect(
@@ -38,9 +41,9 @@ def inspect(live: LiveContainer, *, containers_root: Path, graph: DriverData) ->
         args=list(record.args),
         state=state(record),
         image=record.image_id,
-        resolv_conf_path=directory.managed.resolv_conf if begun else "",
-        hostname_path=directory.managed.hostname if begun else "",
-        hosts_path=directory.managed.hosts if begun else "",
+        resolv_conf_path=managed.resolv_conf if begun else "",
+        hostname_path=managed.hostname if begun else "",
+        hosts_path=managed.hosts if begun else "",
         log_path=str(directory.log) if begun and _is_logged(record) else "",
         name=f"/{record.name}",
         restart_count=record.state.restart_count,

@@ -5,34 +5,69 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.containers import spec
-from knarr.errors import ConflictError
+from knarr.containers.sharing import OTHER
+from knarr.errors import ConflictError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from knarr.containers.record import Record
 
     from .live import ContainerStore, LiveContainer
 
-_PREFIX = "container:"
-
 
 def of(record: Record, containers: ContainerStore) -> spec.Join:
-    """The namespaces as paths; raises ``ConflictError`` when their owner does not run."""
+    """The namespaces as paths; raises ``KnarrError`` when their owner does not run."""
     host = record.host_config
+    network, pid, ipc = (
+        owner(mode, containers) for mode in (host.network_mode, host.pid_mode, host.ipc_mode)
+    )
+    if network is not None and not network.record.is_running:
+        raise ConflictError(
+            f"cannot join network namespace of a non running container: {network.id}"
+        )
+    if pid is not None:
+        _require_running(pid, "PID")
+    if ipc is not None:
+        _require_running(ipc, "IPC")
+        if ipc.record.host_config.ipc_mode in {"private", "none"}:
+            raise InvalidArgumentError(
+                f"failed to join IPC namespace: container {ipc.id}: non-shareable IPC (hint: use "
+                "IpcMode:shareable for the donor container)"
+            )
     return spec.Join(
-        network=_path(host.network_mode, "net", "network", containers),
-        pid=_path(host.pid_mode, "pid", "PID", containers),
+        network=_path(network, "net"),
+        pid=_path(pid, "pid"),
+        ipc=_path(ipc, "ipc"),
+        shm=_path(ipc, "mnt"),
+        files_of=files_owner(record, containers),
     )
 
 
 def owner(mode: str, containers: ContainerStore) -> LiveContainer | None:
     """The container that ``container:X`` names, or None for another mode."""
-    return containers.get(mode.removeprefix(_PREFIX)) if mode.startswith(_PREFIX) else None
+    return containers.get(mode.removeprefix(OTHER)) if mode.startswith(OTHER) else None
 
 
-def _path(mode: str, namespace: str, name: str, containers: ContainerStore) -> str:
-    live = owner(mode, containers)
-    if live is None:
-        return ""
+def files_owner(record: Record, containers: ContainerStore) -> str:
+    """The id of the container whose hosts, hostname and resolv.conf this one has.
+
+    Whoever shares a network shares them, too; an owner may itself share those of another.
+    """
+    seen = {record.id}
+    while record.host_config.network_mode.startswith(OTHER):
+        live = containers.find(record.host_config.network_mode.removeprefix(OTHER))
+        if live is None or live.id in seen:
+            break
+        seen.add(live.id)
+        record = live.record
+    return record.id
+
+
+def _require_running(live: LiveContainer, name: str) -> None:
     if not live.record.is_running:
-        raise ConflictError(f"cannot join {name} namespace of a non running container: {live.id}")
-    return f"/proc/{live.record.state.pid}/ns/{namespace}"
+        raise InvalidArgumentError(
+            f"failed to join {name} namespace: container {live.id} is not running"
+        )
+
+
+def _path(live: LiveContainer | None, namespace: str) -> str:
+    return f"/proc/{live.record.state.pid}/ns/{namespace}" if live is not None else ""

@@ -93,7 +93,9 @@ class Preparation:
             spec.SpecInputs(
                 record=record,
                 user=user,
-                files=files.ContainerDirectory(parts.paths.containers, record.id).managed,
+                files=files.ContainerDirectory(
+                    parts.paths.containers, join.files_of or record.id
+                ).managed,
                 cgroups_path=self.cgroups_path(record),
                 capabilities=granted,
                 no_new_privileges=options.no_new_privileges,
@@ -119,7 +121,7 @@ class Preparation:
     def cgroups_path(self, record: Record) -> str:
         """Where the cgroup of the container is."""
         parent = record.host_config.cgroup_parent or self._parts.paths.cgroup_parent
-        return f"/{parent.strip('/')}/{record.id}"
+        return limits.cgroup_below(parent, record.id)
 
     def users_of_image(self, layers: Sequence[DiffID]) -> UserFiles:
         """The users that an image knows; read once for each image."""

@@ -87,9 +87,17 @@ class ContainerService(Protocol):
     """Use cases of containers."""
 
     async def create(
-        self, name: str, request: containers.ContainerCreateRequest, platform: str | None = None
+        self,
+        name: str,
+        request: containers.ContainerCreateRequest,
+        platform: str | None = None,
+        *,
+        shallow_read_only: bool = False,
     ) -> containers.ContainerCreateResponse:
-        """Make a container; an empty name is generated."""
+        """Make a container; an empty name is generated.
+
+        ``shallow_read_only``: what is mounted below a read-only bind mount stays writable.
+        """
         ...
 
     async def start(self, ref: str, *, detach_keys: str | None = None) -> None:

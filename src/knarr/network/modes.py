@@ -47,6 +47,10 @@ def endpoints(mode: str, wanted: NetworkingConfig | None) -> dict[str, EndpointS
 
     Raises ``UnimplementedError`` for addresses and for more networks than the mode's own.
     """
+    if (mode.startswith(_OTHER) or mode == "host") and any(
+        each and each.mac_address for each in ((wanted and wanted.endpoints_config) or {}).values()
+    ):
+        raise InvalidArgumentError("conflicting options: mac-address and the network mode")
     if mode.startswith(_OTHER):
         return {}
     asked = dict((wanted.endpoints_config if wanted else None) or {})
@@ -57,7 +61,10 @@ def endpoints(mode: str, wanted: NetworkingConfig | None) -> dict[str, EndpointS
         )
     ipam = own.ipam_config
     if ipam and (ipam.ipv4_address or ipam.ipv6_address or ipam.link_local_ips):
-        raise UnimplementedError("addresses of containers cannot be chosen yet")
-    if own.mac_address or own.links:
+        raise InvalidArgumentError(
+            f"invalid config for network {mode}: invalid endpoint settings:\n"
+            "user specified IP address is supported on user defined networks only"
+        )
+    if own.links or (own.mac_address and mode != "none"):
         raise UnimplementedError("addresses and links of containers cannot be chosen yet")
     return {mode: msgspec.structs.replace(own, network_id=network_id(mode))}

@@ -74,7 +74,10 @@ async def create(call: Call) -> web.Response:
     """``POST /containers/create``."""
     request = versions.adjusted_create(await call.body(ContainerCreateRequest), call.version)
     made = await call.engine.containers.create(
-        call.text("name"), request, call.text("platform") or None
+        call.text("name"),
+        request,
+        call.text("platform") or None,
+        shallow_read_only=versions.leaves_submounts_writable(call.version),
     )
     return responses.json(made, 201)
 

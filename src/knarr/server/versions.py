@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from knarr.api.mounts import BindOptions
 from knarr.api.system import API_VERSION, MIN_API_VERSION
 from knarr.errors import InvalidArgumentError
 
@@ -66,8 +65,11 @@ def adjusted_create(request: ContainerCreateRequest, version: Version) -> Contai
         changes["ipc_mode"] = "shareable"
     if version < (1, 41) and not host.cgroupns_mode:
         changes["cgroupns_mode"] = "host"
-    if version < (1, 44) and host.mounts:
-        changes["mounts"] = [_non_recursive_read_only(each) for each in host.mounts]
+    if version >= (1, 42):
+        changes["kernel_memory"] = 0
+    else:
+        changes["console_size"] = (0, 0)
+        changes["mounts"] = host.mounts and [_of_old_client(each) for each in host.mounts]
     if not changes:
         return request
     adjusted: HostConfig = msgspec.structs.replace(host, **changes)
@@ -114,10 +116,19 @@ _EMPTY_CONFIG: dict[str, object] = {
 }
 
 
-def _non_recursive_read_only(mount: Mount) -> Mount:
-    """Before 1.44 a read-only bind mount left the mounts below it writable."""
-    if mount.type != "bind" or not mount.read_only:
-        return mount
-    options = mount.bind_options or BindOptions()
-    options = msgspec.structs.replace(options, read_only_non_recursive=True)
-    return msgspec.structs.replace(mount, bind_options=options)
+def leaves_submounts_writable(version: Version) -> bool:
+    """Whether a read-only bind mount is so for this client alone, not for what is below it."""
+    return version < (1, 44)
+
+
+def _of_old_client(mount: Mount) -> Mount:
+    """Before 1.42 options of other types of mounts were passed over."""
+    options = mount.bind_options
+    if options is not None:
+        options = msgspec.structs.replace(options, create_mountpoint=False)
+    return msgspec.structs.replace(
+        mount,
+        bind_options=options,
+        volume_options=mount.volume_options if mount.type == "volume" else None,
+        tmpfs_options=mount.tmpfs_options if mount.type == "tmpfs" else None,
+    )

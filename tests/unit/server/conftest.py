@@ -137,9 +137,15 @@ class FakeContainers:
         return self.made[key]
 
     async def create(
-        self, name: str, request: containers.ContainerCreateRequest, platform: str | None = None
+        self,
+        name: str,
+        request: containers.ContainerCreateRequest,
+        platform: str | None = None,
+        *,
+        shallow_read_only: bool = False,
     ) -> containers.ContainerCreateResponse:
         self.calls.append(("create", request))
+        self.calls.append(("shallow_read_only", shallow_read_only))
         if request.image == "missing":
             raise NotFoundError("No such image: missing:latest")
         if name in self.names:

@@ -214,16 +214,23 @@ def test_image_list_of_older_versions(serving: Any) -> None:
 
 
 def test_defaults_of_older_versions(serving: Any) -> None:
-    mount = {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True}
-    body = {"Image": "i", "HostConfig": {"PidsLimit": 0, "Mounts": [mount]}}
+    options = {"CreateMountpoint": True}
+    mount = {"Type": "bind", "Source": "/a", "Target": "/b", "BindOptions": options}
+    mount["TmpfsOptions"] = {"SizeBytes": 1}
+    body = {"Image": "i", "HostConfig": {"PidsLimit": 0, "Mounts": [mount], "KernelMemory": 5}}
     serving.json("POST", "/v1.39/containers/create", body)
-    old = serving.containers.calls[-1][1].host_config
+    (_, request), (_, was_shallow) = serving.containers.calls[-2:]
+    old = request.host_config
     serving.json("POST", "/v1.50/containers/create", body)
-    new = serving.containers.calls[-1][1].host_config
+    (_, request), (_, is_shallow) = serving.containers.calls[-2:]
+    new = request.host_config
     assert (old.ipc_mode, old.cgroupns_mode, old.pids_limit) == ("shareable", "host", None)
     assert (new.ipc_mode, new.cgroupns_mode, new.pids_limit) == ("", "", None)
-    assert old.mounts[0].bind_options.read_only_non_recursive
-    assert new.mounts[0].bind_options is None
+    assert (was_shallow, is_shallow) == (True, False)
+    assert (old.kernel_memory, new.kernel_memory) == (5, 0)
+    assert not old.mounts[0].bind_options.create_mountpoint
+    assert new.mounts[0].bind_options.create_mountpoint
+    assert (old.mounts[0].tmpfs_options, new.mounts[0].tmpfs_options.size_bytes) == (None, 1)
 
 
 def test_explain(serving: Any) -> None:

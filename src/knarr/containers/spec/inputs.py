@@ -24,13 +24,15 @@ class ManagedFiles(NamedTuple):
 class Join(NamedTuple):
     """Namespaces of other processes to join, as paths; "" is none.
 
-    ``shm`` is the mount namespace whose ``/dev/shm`` goes with the ``ipc`` namespace.
+    ``shm`` is the mount namespace whose ``/dev/shm`` goes with the ``ipc`` namespace, ``files_of``
+    the id of the container whose hosts, hostname and resolv.conf go with the network.
     """
 
     network: str = ""
     pid: str = ""
     ipc: str = ""
     shm: str = ""
+    files_of: str = ""
 
 
 class MappedDevice(NamedTuple):
