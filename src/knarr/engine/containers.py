@@ -198,7 +198,8 @@ class Containers:
         try:
             new = names.check(name)
         except InvalidArgumentError as error:
-            message = f"error when allocating new name: {error.message}"
+            words = error.message.replace(f"({name})", f"(/{name})")
+            message = f"error when allocating new name: {words}"
             raise InvalidArgumentError(message) from None
         old = live.name
         if new == old:
@@ -252,12 +253,10 @@ class Containers:
         live = self._get(ref)
         if not (options.stdout or options.stderr):
             raise InvalidArgumentError("Bad parameters: you must choose at least one stream")
-        if live.record.host_config.log_config.type == "none":
-            raise InvalidArgumentError("configured logging driver does not support reading")
         tty = live.record.config.tty
-        path = files.ContainerDirectory(self._parts.paths.containers, live.id).log
+        source = logstream.source(live.record, self._parts.paths.containers)
         chosen = logstream.selection(options, tty=tty)
-        chunks = logstream.stream(live, path, chosen, self._parts.workers, follow=options.follow)
+        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:
