@@ -253,10 +253,12 @@ class Containers:
         live = self._get(ref)
         if not (options.stdout or options.stderr):
             raise InvalidArgumentError("Bad parameters: you must choose at least one stream")
+        if live.record.host_config.log_config.type == "none":
+            raise InvalidArgumentError("configured logging driver does not support reading")
         tty = live.record.config.tty
-        source = logstream.source(live.record, self._parts.paths.containers)
+        path = files.ContainerDirectory(self._parts.paths.containers, live.id).log
         chosen = logstream.selection(options, tty=tty)
-        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
+        chunks = logstream.stream(live, path, chosen, self._parts.workers, follow=options.follow)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:
