@@ -49,6 +49,7 @@ class ContainerDirectory:
         path = f"{root}/{container_id}"
         self._path = path
         self._log = f"{path}/{container_id}-json.log"
+        self._block_log = f"{path}/{container_id}-local.log"
         self.managed = ManagedFiles(
             hosts=f"{path}/hosts", hostname=f"{path}/hostname", resolv_conf=f"{path}/resolv.conf"
         )
@@ -62,6 +63,11 @@ class ContainerDirectory:
     def log(self) -> Path:
         """The file to which its output is logged."""
         return Path(self._log)
+
+    @property
+    def block_log(self) -> Path:
+        """The same in the form of the driver ``local``."""
+        return Path(self._block_log)
 
     def write(self, record: Record) -> None:
         """Make or renew the directory and, unless they are another's, the three files.

@@ -122,6 +122,10 @@ def _log(chosen: LogConfig, default: LogConfig) -> LogConfig:
     options = dict(chosen.config or {})
     if chosen.type in {"", default.type}:
         options = {**(default.config or {}), **options}
+    elif chosen.type != "none":
+        # What is kept of lines that are sent elsewhere is the same for all such drivers.
+        cache = {k: v for k, v in (default.config or {}).items() if k.startswith("cache-")}
+        options = {**cache, **options}
     return LogConfig(type=chosen.type or default.type, config=options)
 
 

@@ -166,9 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on unix:///path, tcp://address:port or fd://; may be repeated",
     )
     parser.add_argument("--pidfile", metavar="FILE", help="write the process id there")
-    parser.add_argument(
-        "--log-driver", metavar="NAME", help="for containers (default json-file)"
-    )
+    parser.add_argument("--log-driver", metavar="NAME", help="for containers (default json-file)")
     parser.add_argument(
         "--log-opt",
         action="append",

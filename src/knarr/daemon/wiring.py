@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from knarr.api.host_config import LogConfig
-from knarr.containers import facts, limits, scaffold, security
+from knarr.containers import facts, logdrivers, scaffold, security
 from knarr.content import BlobStore
 from knarr.engine.containers import Containers
 from knarr.engine.creation import Creation
@@ -30,7 +30,7 @@ from knarr.engine.restore import Restore
 from knarr.engine.system import System
 from knarr.engine.volumes import Volumes
 from knarr.engine.workers import Workers
-from knarr.errors import InvalidArgumentError, KnarrError
+from knarr.errors import KnarrError
 from knarr.images import ImageStore
 from knarr.metadata import Database
 from knarr.runtime import seccomp

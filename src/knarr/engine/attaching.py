@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from knarr.api import detach
-from knarr.containers.files import ContainerDirectory
+from knarr.containers import logdrivers
 from knarr.errors import ConflictError
 
 from . import about, logstream
@@ -40,13 +40,13 @@ async def attach(parts: Parts, live: LiveContainer, options: AttachOptions) -> A
             running=record.is_running,
         )
     logs = None
-    if options.logs:
+    if options.logs and logdrivers.is_readable(record):
         # What is written from now on comes through the socket.
         now = time.time_ns()
         wanted = LogOptions(stdout=options.stdout, stderr=options.stderr, until=now)
-        path = ContainerDirectory(parts.paths.containers, record.id).log
+        source = logstream.source(record, parts.paths.containers)
         chosen = logstream.selection(wanted, tty=tty)
-        logs = logstream.stream(live, path, chosen, parts.workers, follow=False)
+        logs = logstream.stream(live, source, chosen, parts.workers, follow=False)
     parts.events.publish("container", "attach", record.id, about.container(record))
 
     def detached() -> None:

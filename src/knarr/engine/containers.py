@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from knarr.api.containers import ContainerPrune, DriverData, WaitError, WaitResponse
-from knarr.containers import files, names, scaffold, users
+from knarr.containers import names, scaffold, users
 from knarr.containers.record import Status
 from knarr.errors import ConflictError, InvalidArgumentError, KnarrError, NotFoundError
 from knarr.runtime.cgroups import Cgroup
@@ -253,12 +253,10 @@ class Containers:
         live = self._get(ref)
         if not (options.stdout or options.stderr):
             raise InvalidArgumentError("Bad parameters: you must choose at least one stream")
-        if live.record.host_config.log_config.type == "none":
-            raise InvalidArgumentError("configured logging driver does not support reading")
         tty = live.record.config.tty
-        path = files.ContainerDirectory(self._parts.paths.containers, live.id).log
+        source = logstream.source(live.record, self._parts.paths.containers)
         chosen = logstream.selection(options, tty=tty)
-        chunks = logstream.stream(live, path, chosen, self._parts.workers, follow=options.follow)
+        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:

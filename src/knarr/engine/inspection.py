@@ -100,7 +100,8 @@ def _time(moment_ns: int) -> str:
 
 
 def _is_logged(record: Record) -> bool:
-    return record.host_config.log_config.type != "none"
+    """Whether there is a file that other programs can read, as Docker understands ``LogPath``."""
+    return record.host_config.log_config.type == "json-file"
 
 
 def mount_points(record: Record) -> list[MountPoint]:

@@ -2,15 +2,19 @@
 
 Law: reading blocks and runs in a worker, a block at a time; nothing polls: inotify says when the
 log grows, the container's end says when it does not any more. The supervisor tells of an end only
-after the last line is in the file, so one more reading after that is complete.
+after the last line is in the file, so one more reading after that is complete. When a file was
+begun, it is opened at once, however slowly the client reads, see ``LogReader.hold``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
+from knarr.containers import logdrivers
+from knarr.containers.files import ContainerDirectory
 from knarr.containers.logs import LogReader, Selection
 from knarr.sys import inotify
 
@@ -18,9 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from knarr.containers.record import Record
+
     from .live import LiveContainer, Outcome
     from .services import LogOptions
     from .workers import Workers
+
+
+class Source(NamedTuple):
+    """Where a log is, and in which form."""
+
+    path: Path
+    form: str
+
+
+def source(record: Record, containers_root: Path) -> Source:
+    """The log of a container; ``UnimplementedError`` if its driver keeps none."""
+    form, path = logdrivers.readable(record, ContainerDirectory(containers_root, record.id))
+    return Source(path, form)
 
 
 def selection(options: LogOptions, *, tty: bool) -> Selection:
@@ -38,53 +57,79 @@ def selection(options: LogOptions, *, tty: bool) -> Selection:
 
 
 async def stream(
-    live: LiveContainer, path: Path, wanted: Selection, workers: Workers, *, follow: bool
+    live: LiveContainer, log: Source, wanted: Selection, workers: Workers, *, follow: bool
 ) -> AsyncIterator[bytes]:
-    """The chunks of the log; it ends with the log, or with the container if it is followed."""
+    """The chunks of the log; it ends with the log, or with the container if it is followed.
+
+    Followed with an ``until``, it ends at that moment.
+    """
     if not follow or not live.record.is_running:
-        async for chunk in _present(path, wanted, workers):
+        async for chunk in _present(log, wanted, workers):
             yield chunk
         return
     ended = live.next_exit()
-    watch = inotify.watch_directory(path.parent)
-    grown = asyncio.Event()
-    ended.add_done_callback(lambda _ended: grown.set())
+    watch = inotify.watch_directory(log.path.parent)
+    growth = Growth(watch)
+    ended.add_done_callback(lambda _ended: growth.noticed.set())
     loop = asyncio.get_running_loop()
-    loop.add_reader(watch, grown.set)
+    timer = None
+    if wanted.until:
+        timer = loop.call_later(max(0.0, (wanted.until - time.time_ns()) / 1e9), growth.expire)
+    loop.add_reader(watch, growth.grown)
     try:
-        reader = await workers.run(lambda: LogReader(path, wanted))
+        reader = await workers.run(lambda: LogReader(log.path, wanted, log.form))
+        growth.reader = reader
         try:
-            async for chunk in _followed(reader, workers, ended, grown, watch):
+            async for chunk in followed(reader, workers, ended, growth):
                 yield chunk
         finally:
             reader.close()
     finally:
         loop.remove_reader(watch)
+        if timer is not None:
+            timer.cancel()
         os.close(watch)
         ended.cancel()
 
 
-async def _followed(
-    reader: LogReader,
-    workers: Workers,
-    ended: asyncio.Future[Outcome],
-    grown: asyncio.Event,
-    watch: int,
+class Growth:
+    """What is known of a log that grows: something came, or nothing more is wanted."""
+
+    def __init__(self, watch: int) -> None:
+        self._watch = watch
+        self.reader: LogReader | None = None
+        self.noticed = asyncio.Event()
+        self.expired = False
+
+    def grown(self) -> None:
+        """inotify has something to tell."""
+        if inotify.drain(self._watch) and self.reader is not None:
+            self.reader.hold()
+        self.noticed.set()
+
+    def expire(self) -> None:
+        """The time that the client asked for is over."""
+        self.expired = True
+        self.noticed.set()
+
+
+async def followed(
+    reader: LogReader, workers: Workers, ended: asyncio.Future[Outcome], growth: Growth
 ) -> AsyncIterator[bytes]:
+    """The chunks until the end of the container, of the time or of what is wanted."""
     while not reader.finished:
-        inotify.drain(watch)
-        grown.clear()
+        growth.noticed.clear()
         # Asked after the clearing and before the reading: an end that is told later sets it again.
-        last = ended.done()
+        last = ended.done() or growth.expired
         while chunk := await workers.run(reader.batch):
             yield chunk
         if last:
             return
-        await grown.wait()
+        await growth.noticed.wait()
 
 
-async def _present(path: Path, wanted: Selection, workers: Workers) -> AsyncIterator[bytes]:
-    reader = await workers.run(lambda: LogReader(path, wanted))
+async def _present(log: Source, wanted: Selection, workers: Workers) -> AsyncIterator[bytes]:
+    reader = await workers.run(lambda: LogReader(log.path, wanted, log.form))
     try:
         while chunk := await workers.run(reader.batch):
             yield chunk

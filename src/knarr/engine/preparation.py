@@ -20,6 +20,7 @@ from knarr.containers import (
     hostdevices,
     init,
     limits,
+    logdrivers,
     rootview,
     scaffold,
     security,
@@ -30,7 +31,7 @@ from knarr.containers.record import MountKind
 from knarr.content.failure import translated
 from knarr.errors import InvalidArgumentError, UnavailableError
 from knarr.runtime import seccomp
-from knarr.supervisor.client import LogConfig, StartRequest
+from knarr.supervisor.client import StartRequest
 from knarr.sys import faults
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Preparation:
             terminal=config.tty,
             open_stdin=config.open_stdin,
             stdin_once=config.stdin_once,
-            log=_log(host, str(directory.log)),
+            log=logdrivers.destination(record, directory, self._parts.facts.hostname),
             console_size=(height, width) if height and width else None,
         )
 
@@ -206,18 +207,6 @@ def _make_source(path: Path) -> None:
             f"error while creating mount source path '{path}': mkdir {error.filename}: "
             f"{(error.strerror or '').lower()}"
         ) from error
-
-
-def _log(host: HostConfig, path: str) -> LogConfig | None:
-    if host.log_config.type == "none":
-        return None
-    options = host.log_config.config or {}
-    wanted = LogConfig(path)
-    if "max-size" in options:
-        wanted = wanted._replace(max_size=limits.parse_size(options["max-size"]))
-    if "max-file" in options:
-        wanted = wanted._replace(max_file=int(options["max-file"]))
-    return wanted
 
 
 @functools.lru_cache(64)

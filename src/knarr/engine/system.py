@@ -26,6 +26,7 @@ from knarr.api.system import (
     SystemInfo,
     Version,
 )
+from knarr.containers import logdrivers
 from knarr.containers.record import Status
 from knarr.errors import InvalidArgumentError
 
@@ -91,7 +92,9 @@ class System:
             images=images,
             driver=parts.layers.backend,
             driver_status=[["Backing Filesystem", _filesystem(parts.paths.data_root)]],
-            plugins=Plugins(volume=["local"], network=["host", "null"], log=list(logdrivers.DRIVERS)),
+            plugins=Plugins(
+                volume=["local"], network=["host", "null"], log=list(logdrivers.DRIVERS)
+            ),
             memory_limit=support.memory,
             swap_limit=support.swap,
             cpu_cfs_period=support.cpu_quota,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from knarr.errors import KnarrError
 from knarr.supervisor import ending
-from knarr.supervisor.starting import Launched, open_log
+from knarr.supervisor.starting import Launched, open_log, open_sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +45,19 @@ def adopt(
         os.close(wires.pop("stdin"))
     if "master" in wires:
         os.set_blocking(wires["master"], False)
-    log = None
+    log = sender = None
+    folder = store.folder(record.key)
     try:
-        log = open_log(record.log, store.folder(record.key), complain)
+        sender = open_sender(record.log, folder, complain, connected=False)
+        if sender is not None:
+            sender.recover()
+        log = open_log(record.log, folder, complain)
         if log is not None:
             log.recover()
     except (KnarrError, OSError) as error:
         # The process goes on all the same: better without a log than without a parent.
         complain(f"log of {record.key}: {error}")
-    return Launched(record, pidfd, wires, log)
+    return Launched(record, pidfd, wires, log, sender=sender)
 
 
 def _pidfd(record: Record) -> int:

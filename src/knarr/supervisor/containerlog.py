@@ -1,5 +1,7 @@
 """The log of one container: entries from two streams, journaled and rotated.
 
+How they are written is told by the form: ``jsonlog``, or ``blocklog`` for the driver ``local``.
+
 Law: ``append`` takes what stands in a spool and answers how far it has been logged. Entries that
 cannot be written (full disk) are dropped, as Docker does, and counted: a container is not stopped
 by its log. See ``journal`` for what happens at a kill.
@@ -8,35 +10,69 @@ by its log. See ``journal`` for what happens at a kill.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from knarr.supervisor import jsonlog
 from knarr.supervisor.journal import Journal, Record
+from knarr.supervisor.logfiles import LogFiles
+from knarr.supervisor.messages import JSON
 from knarr.sys import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from knarr.supervisor.logfiles import Form
     from knarr.supervisor.messages import LogConfig
 
 STDOUT = 1
 STDERR = 2
-_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
+
+
+class Log(Protocol):
+    """Where the output of a container goes."""
+
+    def logged(self, stream: int) -> int:
+        """The offset in the spool of ``stream`` up to which all is taken."""
+        ...
+
+    def kept(self, stream: int) -> int:
+        """The offset up to which nothing in the spool is needed any more, come what may."""
+        ...
+
+    def append(self, stream: int, data: bytes, *, final: bool = False) -> None:
+        """Log ``data``, which begins at ``logged(stream)``, as far as its lines are complete."""
+        ...
+
+    def skip(self, stream: int, offset: int) -> None:
+        """Go on at ``offset``: what lies before it is lost."""
+        ...
+
+    def recover(self) -> None:
+        """Go on where an earlier supervisor was killed."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits, and close the files."""
+        ...
 
 
 class ContainerLog:
-    """Writes the json-file log of a container."""
+    """Writes the log of a container into files."""
 
     def __init__(self, config: LogConfig, journal: str, complain: Callable[[str], None]) -> None:
-        self._files = jsonlog.LogFiles(config)
+        self._files = LogFiles(config)
         self._journal = Journal(journal)
-        self._extra = jsonlog.attributes(config.attrs)
+        self._form = _form(config)
         self._complain = complain
         self._path = config.path
         self._serial = 0
         self._failures = 0
         self._logged = {STDOUT: 0, STDERR: 0}
-        self._files.mend()
+        self._files.mend(self._form)
+        if config.compress:
+            from knarr.supervisor import compression  # noqa: PLC0415 - a rare feature
+
+            compression.clean(config.path)
 
     def recover(self) -> None:
         """Go on where an earlier supervisor was killed."""
@@ -58,29 +94,30 @@ class ContainerLog:
         """The offset in the spool of ``stream`` up to which all is logged."""
         return self._logged[stream]
 
+    kept = logged
+
     def append(self, stream: int, data: bytes, *, final: bool = False) -> None:
         """Log ``data``, which begins at ``logged(stream)``, as far as its lines are complete."""
-        stamp = jsonlog.timestamp(time.time_ns())
+        now = time.time_ns()
         for start, stop in jsonlog.segments(data, final=final):
-            self._append(stream, data[start:stop], stamp)
+            self.write(stream, data[start:stop], now)
+
+    def skip(self, stream: int, offset: int) -> None:
+        """Go on at ``offset``: what lies before it is lost."""
+        self._logged[stream] = offset
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
         self._journal.close()
 
-    def _append(self, stream: int, data: bytes, stamp: str) -> None:
+    def write(self, stream: int, data: bytes, now: int) -> None:
+        """Log ``data``, one of the ``jsonlog.segments``, which was read at ``now``."""
         while data:
             self._files.measure()
             if self._files.full:
                 self._rotate()
-            written = jsonlog.entries(data, _NAMES[stream], stamp, self._extra)
-            taken = len(data)
-            room = self._files.room
-            if room is not None and len(written) > room:
-                cut = written.find(b"\n", max(room, 1) - 1) + 1
-                taken = _end_of_line(data, written.count(b"\n", 0, cut))
-                written = written[:cut]
+            written, taken = self._form.pack(stream, data, now, self._files.room)
             self._commit(stream, taken, written)
             data = data[taken:]
 
@@ -115,11 +152,9 @@ class ContainerLog:
             self._complain(f'{what} log "{self._path}": {error.strerror} ({self._failures} times)')
 
 
-def _end_of_line(data: bytes, count: int) -> int:
-    """The offset behind the ``count``-th line of ``data``."""
-    position = 0
-    for _ in range(count):
-        position = data.find(b"\n", position) + 1
-        if position == 0:
-            return len(data)
-    return position
+def _form(config: LogConfig) -> Form:
+    if config.form == JSON:
+        return jsonlog.JsonForm(config.attrs)
+    from knarr.supervisor.blocklog import BlockForm  # noqa: PLC0415 - a rare feature
+
+    return BlockForm()

@@ -1,12 +1,11 @@
-r"""Docker's json-file log: entries, and the files that hold them.
+r"""Docker's json-file form of a log.
 
 An entry is one line: ``{"log":"text\n","stream":"stdout","time":"2024-05-01T10:00:00.5Z"}``.
 
 Law, as Docker's: an entry is one line of output; a line of more than 16 KiB is cut into entries
 without a newline at their end; bytes that are no UTF-8 become U+FFFD, one each; the time is when
 the line was read, RFC 3339 with nanoseconds without trailing zeros. All lines of one chunk have
-the same time. A file is rotated when it has reached ``max_size``, between two entries:
-``x-json.log`` becomes ``x-json.log.1`` and so on up to ``max_file - 1``.
+the same time.
 
 Unlike Docker a long line is never cut inside a character.
 
@@ -24,8 +23,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from knarr.supervisor.messages import LogConfig
-
 LONGEST = 16 * 1024
 _HEAD = b'{"log":"'
 _BACKSLASH = ord("\\")
@@ -37,6 +34,7 @@ _ESCAPES = {
 _PLAIN = bytes(code for code in range(256) if code not in _ESCAPES)
 _CONTINUATION = 0x80
 _TAIL_WINDOW = 256 * 1024
+_NAMES = {1: "stdout", 2: "stderr"}
 
 
 def _one_for_each_byte(error: UnicodeError) -> tuple[str, int]:
@@ -130,83 +128,32 @@ def timestamp(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + digits + "Z"
 
 
-class LogFiles:
-    """The present file, and those that were rotated away. ``size`` is that of the present one."""
+class JsonForm:
+    """Makes entries; see ``logfiles.Form``."""
 
-    def __init__(self, config: LogConfig) -> None:
-        self._path = config.path
-        self._max_size = config.max_size
-        self._max_file = max(1, config.max_file)
-        self._fd = -1
-        self.size = 0
-        self.inode = 0
-        self._open()
+    def __init__(self, attrs: tuple[tuple[str, str], ...]) -> None:
+        self._extra = attributes(attrs)
 
-    @property
-    def full(self) -> bool:
-        """Whether the next entry belongs into another file."""
-        return self.size > 0 and 0 <= self._max_size <= self.size
+    def pack(self, stream: int, data: bytes, now: int, room: int | None) -> tuple[bytes, int]:
+        """See ``logfiles.Form``."""
+        written = entries(data, _NAMES[stream], timestamp(now), self._extra)
+        if room is None or len(written) <= room:
+            return written, len(data)
+        cut = written.find(b"\n", max(room, 1) - 1) + 1
+        return written[:cut], _end_of_line(data, written.count(b"\n", 0, cut))
 
-    @property
-    def room(self) -> int | None:
-        """Bytes until the file has to be rotated; None when never."""
-        return None if self._max_size < 0 else self._max_size - self.size
+    def whole(self, fd: int, size: int) -> int:
+        """See ``logfiles.Form``."""
+        window = min(size, _TAIL_WINDOW)
+        tail = os.pread(fd, window, size - window)
+        return size if tail.endswith(b"\n") else size - window + tail.rfind(b"\n") + 1
 
-    def append(self, data: bytes) -> None:
-        """Write entries; all of them or, with ``OSError``, none."""
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            self.truncate(self.size)
-            raise
-        self.size += len(data)
 
-    def truncate(self, size: int) -> None:
-        """Cut off what was written after ``size``."""
-        os.ftruncate(self._fd, size)
-        self.size = size
-
-    def measure(self) -> int:
-        """Look at the file again: somebody else may have emptied it."""
-        self.size = os.fstat(self._fd).st_size
-        return self.size
-
-    def rotate(self) -> None:
-        """Begin a new file.
-
-        When it is killed half-way the next call finds a gap in the numbers and does not move
-        the files behind it again. After an ``OSError`` the present file stays in use.
-        """
-        if self._max_file == 1:
-            self.truncate(0)
-            return
-        numbers = range(1, self._max_file)
-        gap = next((n for n in numbers if not os.path.exists(f"{self._path}.{n}")), numbers[-1])
-        for number in range(gap, 1, -1):
-            os.rename(f"{self._path}.{number - 1}", f"{self._path}.{number}")
-        if os.path.exists(self._path):
-            os.rename(self._path, f"{self._path}.1")
-        self._open()
-
-    def close(self) -> None:
-        """Close the present file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def mend(self) -> None:
-        """Cut off an entry that a crash of the host has torn."""
-        window = min(self.size, _TAIL_WINDOW)
-        tail = os.pread(self._fd, window, self.size - window)
-        if not tail.endswith(b"\n"):
-            self.truncate(self.size - window + tail.rfind(b"\n") + 1)
-
-    def _open(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._path, flags, 0o640)
-        self.close()
-        self._fd = fd
-        status = os.fstat(fd)
-        self.size, self.inode = status.st_size, status.st_ino
+def _end_of_line(data: bytes, count: int) -> int:
+    """The offset behind the ``count``-th line of ``data``."""
+    position = 0
+    for _ in range(count):
+        position = data.find(b"\n", position) + 1
+        if position == 0:
+            return len(data)
+    return position

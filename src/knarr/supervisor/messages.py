@@ -20,20 +20,29 @@ if TYPE_CHECKING:
 UNKNOWN_EXIT_CODE = 137
 DEFAULT_MAX_SIZE = 20_000_000
 DEFAULT_MAX_FILE = 5
+JSON, BLOCKS = "json", "blocks"
 
 
 class LogConfig(NamedTuple):
-    """Where and how the output of a container is logged, in Docker's json-file format.
+    """Where and how the output of a container is logged.
 
-    ``max_size`` is the size in bytes at which a file is rotated, -1 for never; ``max_file`` the
-    number of files kept. ``attrs`` are the extra attributes of every entry (options ``labels``,
-    ``env`` and ``tag`` of Docker's driver).
+    ``path`` is the file, "" for none, and ``form`` how it is written: as Docker's json-file or in
+    blocks (``blocklog``). ``max_size`` is the size in bytes at which a file is rotated, -1 for
+    never; ``max_file`` the number of files kept; ``compress`` those that were rotated. ``attrs``
+    are the extra attributes of every entry (options ``labels``, ``env`` and ``tag`` of Docker's
+    driver). ``buffer`` is 0 if the container waits for its log, else the bytes that may wait
+    before lines are dropped. ``remote`` says what else gets every line: ``driver`` and what that
+    one needs, see ``sender``.
     """
 
     path: str
     max_size: int = DEFAULT_MAX_SIZE
     max_file: int = DEFAULT_MAX_FILE
     attrs: tuple[tuple[str, str], ...] = ()
+    form: str = JSON
+    compress: bool = False
+    buffer: int = 0
+    remote: tuple[tuple[str, str], ...] = ()
 
 
 class StartRequest(NamedTuple):
@@ -124,6 +133,7 @@ def start_request(fields: Mapping[str, Any]) -> StartRequest:
     request = StartRequest(**fields)
     return request._replace(
         rootfs=tuple(_mount(mount) for mount in request.rootfs),
+        runtime=runtime_words(request.runtime),
         log=log_config(request.log),
         console_size=_size(request.console_size),
     )
@@ -133,7 +143,11 @@ def exec_request(fields: Mapping[str, Any]) -> ExecRequest:
     """The request from its JSON form."""
     request = ExecRequest(**fields)
     return request._replace(console_size=_size(request.console_size))
-        runtime=runtime_words(request.runtime),
+
+
+def runtime_words(fields: Any) -> tuple[str, ...] | None:
+    """The program of another runtime from its JSON form (a list), or None."""
+    return tuple(map(str, fields)) if fields else None
 
 
 def log_config(fields: Any) -> LogConfig | None:
@@ -141,18 +155,17 @@ def log_config(fields: Any) -> LogConfig | None:
     if fields is None:
         return None
     config = LogConfig(*fields)
-    return config._replace(attrs=tuple((str(key), str(value)) for key, value in config.attrs))
+    return config._replace(attrs=_pairs(config.attrs), remote=_pairs(config.remote))
 
 
 def task_state(fields: Any) -> TaskState:
-def runtime_words(fields: Any) -> tuple[str, ...] | None:
-    """The program of another runtime from its JSON form (a list), or None."""
-    return tuple(map(str, fields)) if fields else None
-
-
     """The state from its JSON form (a list)."""
     state = TaskState(*fields)
     return state if state.exit is None else state._replace(exit=Exit(*state.exit))
+
+
+def _pairs(fields: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(key), str(value)) for key, value in fields)
 
 
 def _mount(fields: Any) -> Mount:

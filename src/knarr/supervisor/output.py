@@ -16,7 +16,7 @@ from knarr.supervisor import loop as events
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from knarr.supervisor.containerlog import ContainerLog
+    from knarr.supervisor.containerlog import Log
     from knarr.supervisor.loop import Loop
     from knarr.supervisor.source import Source
     from knarr.supervisor.spool import Spool
@@ -50,7 +50,7 @@ class Output:
         stream: int,
         source: Source | None,
         spool: Spool,
-        log: ContainerLog | None,
+        log: Log | None,
         complain: Callable[[str], None],
     ) -> None:
         self.stream = stream
@@ -70,6 +70,11 @@ class Output:
     def begin(self) -> None:
         """Deliver what an earlier supervisor has left in the spool, then read."""
         if self.spool.end:
+            if self._log is not None:
+                start = self._log.logged(self.stream)
+                there = self.spool.line_from(start)
+                if there > start:
+                    self._log.skip(self.stream, there)
             self._deliver()
         if self._source is None:
             self.finish()
@@ -95,8 +100,8 @@ class Output:
             self.spool.close()
             return
         slowest = min((each.cursor(self.stream) for each in self._attached), default=self.spool.end)
-        logged = self.spool.end if self._log is None else self._log.logged(self.stream)
-        self.spool.trim(min(slowest, logged))
+        kept = self.spool.end if self._log is None else self._log.kept(self.stream)
+        self.spool.trim(min(slowest, kept))
         self._lagging = self.spool.end - slowest >= LAG_LIMIT
         if self._lagging:
             self._unwatch()

@@ -63,6 +63,20 @@ class Spool:
             self._start, self._chunk = start, data
         return data
 
+    def line_from(self, start: int) -> int:
+        """``start``, or where the first line begins behind what was given back of it.
+
+        Only who may lose lines can find something given back that it has not read.
+        """
+        try:
+            there = os.lseek(self._fd, start, os.SEEK_DATA)
+        except OSError:
+            return self.end
+        if there == start:
+            return start
+        newline = os.pread(self._fd, CHUNK, there).find(b"\n")
+        return there + newline + 1 if newline >= 0 else min(there + CHUNK, self.end)
+
     def trim(self, low: int) -> None:
         """Give back what lies before ``low``, which everybody has read."""
         self._chunk = b""

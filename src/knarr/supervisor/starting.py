@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.errors import InternalError, InvalidArgumentError, KnarrError
 from knarr.runtime import lifecycle
-from knarr.supervisor.containerlog import ContainerLog
+from knarr.supervisor.containerlog import ContainerLog, Log
 from knarr.supervisor.state import Record
 from knarr.supervisor.wires import Wires
 from knarr.sys import faults
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from knarr.runtime.process import Running, Stdio
     from knarr.supervisor.messages import ExecRequest, LogConfig, StartRequest
     from knarr.supervisor.runtimes import Runtime
+    from knarr.supervisor.sender import Sender
     from knarr.supervisor.state import Store
 
 
@@ -36,8 +37,9 @@ class Launched(NamedTuple):
     record: Record
     pidfd: int
     wires: dict[str, int]
-    log: ContainerLog | None
+    log: Log | None
     warnings: tuple[str, ...] = ()
+    sender: Sender | None = None
 
 
 def start(
@@ -87,18 +89,40 @@ def exec_process(
     )
 
 
-def open_log(
-    config: LogConfig | None, folder: str, complain: Callable[[str], None]
-) -> ContainerLog | None:
+def open_log(config: LogConfig | None, folder: str, complain: Callable[[str], None]) -> Log | None:
     """The log of a container, None when it has none."""
-    if config is None:
+    if config is None or not config.path:
         return None
     try:
-        return ContainerLog(config, f"{folder}/journal", complain)
+        log = ContainerLog(config, f"{folder}/journal", complain)
     except OSError as error:
-        raise InternalError(
-            f'failed to initialize logging driver: open "{config.path}": {error.strerror}'
-        ) from error
+        raise _no_log(f'open "{config.path}": {error.strerror}') from error
+    if not config.buffer:
+        return log
+    from knarr.supervisor.bufferedlog import BufferedLog  # noqa: PLC0415 - a rare feature
+
+    return BufferedLog(log, config.buffer, complain)
+
+
+def open_sender(
+    config: LogConfig | None, folder: str, complain: Callable[[str], None], *, connected: bool
+) -> Sender | None:
+    """What sends the lines elsewhere, None when nothing does; ``connected``: connect now."""
+    if config is None or not config.remote:
+        return None
+    from knarr.supervisor.sender import Sender, driver  # noqa: PLC0415 - a rare feature
+
+    sender = Sender(driver(dict(config.remote)), folder, config.buffer, complain)
+    try:
+        if connected:
+            sender.dial()
+    except OSError as error:
+        raise _no_log(sender.failure(error)) from error
+    return sender
+
+
+def _no_log(reason: str) -> InternalError:
+    return InternalError(f"failed to initialize logging driver: {reason}")
 
 
 def _launch(
@@ -112,11 +136,12 @@ def _launch(
     undo: Callable[[], None],
 ) -> Launched:
     folder = store.make(record.key)
-    log = None
+    log = sender = None
     try:
         store.write(record)
         faults.point("supervisor.start-recorded")
         log = open_log(record.log, folder, complain)
+        sender = open_sender(record.log, folder, complain, connected=True)
         with Wires(terminal=record.terminal, open_stdin=open_stdin) as wires:
             running = run(wires.stdio)
             faults.point("supervisor.spawned")
@@ -136,10 +161,12 @@ def _launch(
                 with contextlib.suppress(KnarrError):
                     undo()
                 raise
-            return Launched(record, running.pidfd, wires.keep(), log, running.warnings)
+            return Launched(record, running.pidfd, wires.keep(), log, running.warnings, sender)
     except BaseException:
         if log is not None:
             log.close()
+        if sender is not None:
+            sender.close()
         store.remove(record.key)
         raise
 

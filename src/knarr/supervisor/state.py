@@ -7,6 +7,7 @@
         exit.json           Exit; written once, before anybody is told
         journal             see ``journal``
         stdout.spool ...    see ``spool``
+        sent                how far lines were sent elsewhere, see ``sender``
         exec-<exec id>/     the same for a process that was run in the container
 
 Law: a file is staged under another name and renamed, never changed in place. Nothing is synced:

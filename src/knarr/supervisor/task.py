@@ -85,6 +85,8 @@ class Task:
         self._code: int | None = None
         self._finished_ns = 0
         self._wire(dict(launched.wires))
+        if launched.sender is not None:
+            launched.sender.bind(around.loop, self._outputs)
 
     def begin(self) -> None:
         """Read output and wait for the end; attachments made before get everything."""

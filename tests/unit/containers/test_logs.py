@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from knarr.containers import logs
+from knarr.containers import logentries
 from knarr.containers.logs import LogReader, Selection
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Open = Callable[[Selection], LogReader]
+
+
+def rotated_path(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
 
 
 def entry(number: int, stream: str = "stdout", **more: Any) -> bytes:
@@ -56,8 +60,8 @@ def open_log(log: Path) -> Iterator[Open]:
 
 
 def test_reads_over_all_rotated_files_in_order(log: Path, open_log: Open) -> None:
-    write(logs.rotated_path(log, 2), map(entry, range(3)))
-    write(logs.rotated_path(log, 1), map(entry, range(3, 6)))
+    write(rotated_path(log, 2), map(entry, range(3)))
+    write(rotated_path(log, 1), map(entry, range(3, 6)))
     write(log, map(entry, range(6, 9)))
     assert read_all(open_log(RAW)) == lines(range(9))
 
@@ -73,14 +77,14 @@ def test_frames_name_stream_and_length(log: Path, open_log: Open) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 8, 9, 20])
 def test_tail_counts_back_over_rotated_files(log: Path, open_log: Open, count: int) -> None:
-    write(logs.rotated_path(log, 1), map(entry, range(4)))
+    write(rotated_path(log, 1), map(entry, range(4)))
     write(log, map(entry, range(4, 9)))
     expected = lines(range(9)[-count:] if count else [])
     assert read_all(open_log(RAW._replace(tail=count))) == expected
 
 
 def test_tail_crosses_blocks(log: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "BLOCK", 100)
+    monkeypatch.setattr(logentries, "BLOCK", 100)
     write(log, map(entry, range(500)))
     for count in (1, 7, 130, 499, 500, 501):
         reader = open_log(RAW._replace(tail=count))
@@ -107,11 +111,11 @@ def test_follows_growth_and_waits_for_the_end_of_a_line(log: Path, open_log: Ope
 
 def rotate(log: Path) -> None:
     number = 1
-    while logs.rotated_path(log, number).exists():
+    while rotated_path(log, number).exists():
         number += 1
     for older in range(number, 1, -1):
-        logs.rotated_path(log, older - 1).rename(logs.rotated_path(log, older))
-    log.rename(logs.rotated_path(log, 1))
+        rotated_path(log, older - 1).rename(rotated_path(log, older))
+    log.rename(rotated_path(log, 1))
 
 
 @pytest.mark.parametrize("rotations", [1, 2, 3])
@@ -131,14 +135,14 @@ def test_goes_on_when_its_file_was_rotated_away(log: Path, open_log: Open) -> No
     reader = open_log(RAW)
     read_all(reader)
     log.unlink()
-    write(logs.rotated_path(log, 1), [entry(5)])
+    write(rotated_path(log, 1), [entry(5)])
     write(log, [entry(6)])
     assert read_all(reader) == lines([5, 6])
 
 
 def test_time_bounds_are_to_the_nanosecond(log: Path, open_log: Open) -> None:
     write(log, map(entry, range(10)))
-    moments = [logs.parse_time(f"2024-05-01T10:00:{n:02}.{n:09}Z") for n in range(10)]
+    moments = [logentries.parse_time(f"2024-05-01T10:00:{n:02}.{n:09}Z") for n in range(10)]
     assert read_all(open_log(RAW._replace(since=moments[3]))) == lines(range(3, 10))
     assert read_all(open_log(RAW._replace(since=moments[3] + 1))) == lines(range(4, 10))
     reader = open_log(RAW._replace(since=moments[2], until=moments[5]))
@@ -171,9 +175,9 @@ def test_torn_lines_are_skipped(log: Path, open_log: Open) -> None:
     ],
 )
 def test_times_are_printed_with_nine_digits(text: str, expected: str) -> None:
-    assert logs.fixed_time(text) == expected
+    assert logentries.fixed_time(text) == expected
 
 
 def test_times_of_other_zones_are_understood() -> None:
-    assert logs.parse_time("2024-05-01T12:00:00+02:00") == logs.parse_time("2024-05-01T10:00:00Z")
-    assert logs.parse_time("nonsense") == 0
+    assert logentries.parse_time("2024-05-01T12:00:00+02:00") == logentries.parse_time("2024-05-01T10:00:00Z")
+    assert logentries.parse_time("nonsense") == 0

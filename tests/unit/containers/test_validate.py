@@ -128,12 +128,12 @@ UNKNOWN_POLICY = (
         ({"uts_mode": "odd"}, "invalid UTS mode: odd"),
         ({"isolation": "hyperv"}, "invalid isolation (hyperv): linux only supports 'default'"),
         (
-            {"log_config": LogConfig(type="syslog")},
-            "logger: no log driver named 'syslog' is registered",
+            {"log_config": LogConfig(type="gelf")},
+            'error looking up logging plugin gelf: plugin "gelf" not found',
         ),
         (
             {"log_config": LogConfig(type="json-file", config={"max-size": "huge"})},
-            "invalid size: 'huge'",
+            "failed to initialize logging driver: invalid size: 'huge'",
         ),
     ],
 )

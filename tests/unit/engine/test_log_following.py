@@ -18,15 +18,15 @@ def test_an_end_before_the_first_reading_ends_the_stream(tmp_path: Path) -> None
 
     async def follow() -> bytes:
         ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        grown = asyncio.Event()
-        ended.add_done_callback(lambda _ended: grown.set())
-        ended.set_result(Outcome(0, ""))
-        await asyncio.sleep(0)
         workers = Workers()
         watch = inotify.watch_directory(tmp_path)
+        growth = logstream.Growth(watch)
+        ended.add_done_callback(lambda _ended: growth.noticed.set())
+        ended.set_result(Outcome(0, ""))
+        await asyncio.sleep(0)
         reader = LogReader(log, Selection(stdout=True, stderr=True, framed=False))
         try:
-            chunks = logstream._followed(reader, workers, ended, grown, watch)
+            chunks = logstream.followed(reader, workers, ended, growth)
             return b"".join([chunk async for chunk in chunks])
         finally:
             reader.close()

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from knarr.supervisor import jsonlog
+from knarr.supervisor.logfiles import LogFiles
 from knarr.supervisor.messages import LogConfig
 
 STAMP = "2024-05-01T10:00:00.5Z"
@@ -100,8 +101,8 @@ def test_timestamps_are_those_of_go(nanoseconds: int, expected: str) -> None:
     assert jsonlog.timestamp(nanoseconds) == expected
 
 
-def files(tmp_path, max_size: int = -1, max_file: int = 3) -> jsonlog.LogFiles:
-    return jsonlog.LogFiles(LogConfig(str(tmp_path / "log"), max_size, max_file))
+def files(tmp_path, max_size: int = -1, max_file: int = 3) -> LogFiles:
+    return LogFiles(LogConfig(str(tmp_path / "log"), max_size, max_file))
 
 
 def test_rotation_moves_files_up_and_drops_the_oldest(tmp_path) -> None:
@@ -139,7 +140,7 @@ def test_one_file_is_emptied_instead(tmp_path) -> None:
 def test_a_torn_last_entry_is_cut_off(tmp_path, before: str, after: str) -> None:
     (tmp_path / "log").write_text(before)
     log = files(tmp_path)
-    log.mend()
+    log.mend(jsonlog.JsonForm(()))
     log.close()
     assert (tmp_path / "log").read_text() == after
 
