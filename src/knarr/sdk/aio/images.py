@@ -98,10 +98,9 @@ class AsyncImages:
     async def list(
         self, *, every: bool = False, filters: Filters | None = None
     ) -> tuple[AsyncImage, ...]:
-        """All images, each under its first name, or its id if it has none."""
+        """All images, each under each of its names, or under its id if it has none."""
         found = await self.summaries(every=every, filters=filters)
-        names = [(each.repo_tags or [each.id])[0] for each in found]
-        return tuple(AsyncImage(self._transport, name) for name in names)
+        return tuple(AsyncImage(self._transport, name) for name in requests.names(found))
 
     async def summaries(
         self, *, every: bool = False, filters: Filters | None = None

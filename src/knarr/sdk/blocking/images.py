@@ -121,9 +121,9 @@ class Images:
         return image
 
     def list(self, *, every: bool = False, filters: Filters | None = None) -> tuple[Image, ...]:
-        """All images, each under its first name, or its id if it has none."""
+        """All images, each under each of its names, or under its id if it has none."""
         found = self.summaries(every=every, filters=filters)
-        return tuple(Image(self._transport, (each.repo_tags or [each.id])[0]) for each in found)
+        return tuple(Image(self._transport, name) for name in requests.names(found))
 
     def summaries(
         self, *, every: bool = False, filters: Filters | None = None

@@ -33,6 +33,11 @@ def summaries(*, every: bool, chosen: Filters | None) -> Operation[tuple[ImageSu
     return Operation(Request("GET", "/images/json", parameters), many(ImageSummary))
 
 
+def names(found: Iterable[ImageSummary]) -> list[str]:
+    """All names; the id of what has none."""
+    return [name for each in found for name in each.repo_tags or [each.id]]
+
+
 def inspect(name: str) -> Operation[ImageInspect]:
     """All about it."""
     return Operation(Request("GET", paths.image(name, "json")), message(ImageInspect))
