@@ -72,7 +72,7 @@ class Prober(Protocol):
     async def __call__(
         self, live: LiveContainer, check: Check, stopped: asyncio.Event
     ) -> Result | None:
-        """Its result; None when ``stopped`` was set before there was one."""
+        """Its result, None if there is none; whatever it is once ``stopped`` was set."""
         ...
 
 
@@ -208,11 +208,13 @@ class Monitor:
     async def _look(self, stopped: asyncio.Event) -> None:
         result = await self._healths.probe(self._live, self._check, stopped)
         async with self._live.lock:
-            if result is None or stopped.is_set():
+            if stopped.is_set():
                 return
             self._stopped = None
-            changed = self._note(result)
+            changed = None if result is None else self._note(result)
             self._plan()
+        if result is None:
+            return
         if changed is not None:
             self._publish(changed)
         if self._check.has_failed(self._live.record.state.health):

@@ -1,6 +1,7 @@
 """One check of a container's health: a process in it, its output, its exit code.
 
-Law: whatever goes wrong is a result, with the exit code -1. A check that takes too long is killed
+Law: whatever goes wrong in the container is a result, with the exit code -1; trouble of the engine
+with its supervisor is none. A check that takes too long is killed
 with all that it has started; so is one whose result is not wanted any more. While one does not
 end for all that, no other is begun. The time that it takes to start does not count, but has a
 limit of its own.
@@ -47,6 +48,9 @@ _START_SECONDS = 30.0
 _KILL_SECONDS = 5.0
 #: How long the last output may take after the end.
 _DRAIN_SECONDS = 1.0
+#: A check that was killed may be the first that is heard of the end of its container.
+_FATE_SECONDS = 0.5
+_KILLED = 137
 _SIGKILL = 9
 _CHUNK = 16 * 1024
 _HEADER = 8
@@ -70,14 +74,15 @@ class Probing:
     async def __call__(
         self, live: LiveContainer, check: Check, stopped: asyncio.Event
     ) -> Result | None:
-        """Make one check; None when ``stopped`` was set before it had a result."""
+        """Make one check; None when there is no result that says anything of the container."""
         begun = time.time_ns()
         try:
             code, output = await self._check(live, check, stopped)
+        except UnavailableError as error:
+            _log.warning("container=%s health check not made: %s", live.record.short_id, error)
+            return None
         except (KnarrError, OSError) as error:
             code, output = NO_EXIT_CODE, getattr(error, "message", str(error))
-        if stopped.is_set():
-            return None
         return Result(start_ns=begun, end_ns=time.time_ns(), exit_code=code, output=output)
 
     async def _check(
@@ -98,7 +103,8 @@ class Probing:
         output = Output()
         reading = asyncio.create_task(output.read(attached.socket))
         try:
-            await self._start(live, one, attached.begin)
+            if not await self._start(live, one, attached.begin):
+                return NO_EXIT_CODE, f"timed out starting health check for container {live.id}"
             code = await self._end(live, one, check, stopped)
             await asyncio.wait([reading], timeout=_DRAIN_SECONDS if code is not None else 0)
         finally:
@@ -112,12 +118,13 @@ class Probing:
 
     async def _start(
         self, live: LiveContainer, one: Exec, begin: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Start the process; one that comes too late is killed when it has come."""
+    ) -> bool:
+        """Start the process in time; one that comes too late is killed when it has come."""
         starting = asyncio.ensure_future(begin())
         done, _ = await asyncio.wait([starting], timeout=_START_SECONDS)
         if done:
-            return starting.result()
+            starting.result()
+            return True
 
         def late(starting: asyncio.Future[None]) -> None:
             if not starting.cancelled() and starting.exception() is None:
@@ -125,7 +132,7 @@ class Probing:
                 killing.add_done_callback(self._late.discard)
 
         starting.add_done_callback(late)
-        raise UnavailableError(f"timed out starting health check for container {live.id}")
+        return False
 
     async def _end(
         self, live: LiveContainer, one: Exec, check: Check, stopped: asyncio.Event
@@ -140,6 +147,8 @@ class Probing:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if ended.done():
+                if one.exit_code == _KILLED:
+                    await asyncio.wait([stopping], timeout=_FATE_SECONDS)
                 return one.exit_code
             await self._kill(live, one)
             if not stopping.done():
@@ -151,7 +160,10 @@ class Probing:
 
     async def _kill(self, live: LiveContainer, one: Exec) -> None:
         try:
-            await self._supervisor.kill(live.id, _SIGKILL, one.id)
+            try:
+                await self._supervisor.kill(live.id, _SIGKILL, one.id)
+            except UnavailableError:
+                await self._supervisor.kill(live.id, _SIGKILL, one.id)  # of the next one
         except FailedPreconditionError:
             return  # it has just ended
         except KnarrError as error:

@@ -91,7 +91,7 @@ class World:
         start = self.clock.now
         await self.answered.wait()
         code = self.answers.pop(0)
-        if code is None or stopped.is_set():
+        if code is None:
             return None
         return Result(start_ns=start, end_ns=self.clock.now, exit_code=code, output="said")
 
@@ -229,6 +229,19 @@ def test_a_result_that_comes_too_late_does_not_count(play: Callable[..., None]) 
         assert (world.health.status, len(world.health.log)) == (HealthStatus.HEALTHY, 1)
 
     play(scene)
+
+
+def test_no_result_says_nothing(play: Callable[..., None]) -> None:
+    async def scene(world: World) -> None:
+        world.start()
+        world.answers = [1, None, 1]
+        for _ in range(2):
+            await world.clock.turn(30)
+        assert (world.health.failing_streak, world.clock.waiting) == (1, [30])
+        await world.clock.turn(30)
+        assert world.done == ["stop"]
+
+    play(scene, action="stop", retries=2)
 
 
 def test_without_a_check_there_is_nothing(play: Callable[..., None]) -> None:
