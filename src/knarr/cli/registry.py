@@ -34,6 +34,7 @@ _CONTAINER = {
     "stop": "Stop running containers",
     "top": "Show the processes of a container",
     "unpause": "Thaw the processes of containers",
+    "update": "Change the limits of containers",
     "wait": "Wait until containers stop and print their exit codes",
 }
 _IMAGE = {

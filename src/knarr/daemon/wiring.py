@@ -34,7 +34,7 @@ from knarr.errors import KnarrError
 from knarr.images import ImageStore
 from knarr.metadata import Database
 from knarr.runtime import seccomp
-from knarr.runtime.cgroups import Cgroup, detect
+from knarr.runtime.cgroups import Cgroup
 from knarr.snapshots import Trash, open_stores
 from knarr.supervisor.client import SupervisorClient
 from knarr.volumes import VolumeStore
@@ -166,7 +166,7 @@ async def _let_go(parts: Parts) -> None:
     def clear() -> None:
         parts.layers.close()
         with contextlib.suppress(KnarrError):
-            Cgroup(parts.paths.cgroup_parent, detect()).remove(named=True)
+            Cgroup(parts.paths.cgroup_parent, parts.facts.layout).remove(named=True)
 
     await parts.workers.run(clear)
 

@@ -335,6 +335,6 @@ class Containers:
                 record.id, record.layers, volatile=record.host_config.auto_remove
             )
             rootfs = scaffold.below(layers, str(parts.paths.scaffold))
-            return explanation.lines(described, str(bundle), rootfs)
+            return explanation.lines(described, str(bundle), rootfs, parts.facts.layout)
 
         return await parts.workers.run(describe)

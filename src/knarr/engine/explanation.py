@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.runtime import creation, facts, plan
-from knarr.runtime.cgroups import Cgroup, detect
+from knarr.runtime.cgroups import Cgroup
 from knarr.runtime.process import Stdio
 from knarr.runtime.wiring import Wiring
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from knarr.mount import Mount
     from knarr.oci.runtime_spec import Spec
+    from knarr.runtime.cgroups import Layout
 
 
-def lines(spec: Spec, bundle: str, rootfs: Sequence[Mount]) -> list[str]:
+def lines(spec: Spec, bundle: str, rootfs: Sequence[Mount], layout: Layout) -> list[str]:
     """What is done to start a container of this spec, one operation a line; does nothing."""
-    layout = detect()
     linux = spec["linux"]
     cgroup = Cgroup(linux["cgroupsPath"], layout)
     joins = tuple(cgroup.planned_joins(linux["resources"]))

@@ -18,8 +18,13 @@ from typing import Any
 
 import pytest
 
-from knarr.errors import ConflictError, FailedPreconditionError, InvalidArgumentError
-from knarr.runtime.cgroups import Cgroup, Layout, device_filter, devices, features
+from knarr.errors import (
+    ConflictError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    KnarrError,
+)
+from knarr.runtime.cgroups import Cgroup, Layout, device_filter, devices, features, files
 from knarr.sys import bpf
 
 pytestmark = pytest.mark.needs_root
@@ -127,6 +132,26 @@ def test_processor_time_is_limited_and_measured(
 def test_processors_are_chosen(cgroup: Cgroup, member: Member, ended: Ended) -> None:
     cgroup.create({"cpu": {"cpus": "0", "mems": "0"}})
     assert ended(member(lambda: int(os.sched_getaffinity(0) != {0}))) == 0
+
+
+def test_an_update_that_fails_changes_nothing(cgroup: Cgroup, member: Member) -> None:
+    cgroup.create({"memory": {"limit": 64 * MIB}, "cpu": {"shares": 200, "quota": 50_000}})
+    member(sleep_for_ever)
+
+    def limits() -> list[str]:
+        found = cgroup.directory("cpu"), cgroup.directory("pids")
+        names = ("cpu.shares", "cpu.cfs_quota_us", "cpu.weight", "cpu.max", "pids.max")
+        return [text for each in found for name in names if (text := files.find(f"{each}/{name}"))]
+
+    before = limits()
+    with pytest.raises(KnarrError):
+        cgroup.update({"cpu": {"shares": 500, "quota": 20_000, "mems": "4000"}})
+    assert limits() == before
+    changes = cgroup.update({"cpu": {"shares": 500, "quota": 20_000}, "pids": {"limit": 7}})
+    assert limits() != before
+    cgroup.restore(changes)
+    assert limits() == before
+    cgroup.kill(signal.SIGKILL)
 
 
 def test_limits_of_a_living_container_change(cgroup: Cgroup, member: Member, ended: Ended) -> None:

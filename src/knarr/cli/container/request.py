@@ -219,18 +219,25 @@ def _host_config(flags: Flags) -> Json:
 
 
 def _restart_policy(flags: Flags) -> Json:
-    name, colon, count = flags.text("restart").partition(":")
-    if not colon:
-        policy: Json = {"Name": name}
-    elif not name:
-        raise CommandError("invalid restart policy format: no policy provided before colon")
-    elif not count.lstrip("-").isdecimal():
-        raise CommandError("invalid restart policy format: maximum retry count must be an integer")
-    else:
-        policy = {"Name": name, "MaximumRetryCount": int(count)}
-    if flags.on("rm") and name not in ("", "no"):
+    policy = restart_policy(flags.text("restart"))
+    if flags.on("rm") and policy["Name"] not in ("", "no"):
         raise CommandError("conflicting options: cannot specify both --restart and --rm")
     return policy
+
+
+def restart_policy(text: str) -> Json:
+    """The policy of ``on-failure:3``.
+
+    Errors: ``CommandError``.
+    """
+    name, colon, count = text.partition(":")
+    if not colon:
+        return {"Name": name}
+    if not name:
+        raise CommandError("invalid restart policy format: no policy provided before colon")
+    if not count.lstrip("-").isdecimal():
+        raise CommandError("invalid restart policy format: maximum retry count must be an integer")
+    return {"Name": name, "MaximumRetryCount": int(count)}
 
 
 def _capabilities(names: Sequence[str]) -> list[str]:

@@ -29,6 +29,7 @@ from knarr.runtime.cgroups import (
     signals,
     stats,
     tree,
+    undo,
 )
 from knarr.runtime.cgroups.layout import named_hierarchies
 from knarr.runtime.cgroups.setting import apply
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from knarr.oci.runtime_spec import DeviceRule, Resources
     from knarr.runtime.cgroups.layout import Layout
     from knarr.runtime.cgroups.setting import Setting
+    from knarr.runtime.cgroups.undo import Earlier
 
 # What every container is put under, limits or not: for statistics, OOM counts and signals.
 _ALWAYS = ("memory", "pids", "cpu", "cpuacct", "io")
@@ -108,8 +110,11 @@ class Cgroup:
                     tree.remove(directory, time.monotonic())
             raise
 
-    def update(self, resources: Resources) -> None:
-        """Change the limits that ``resources`` names; the others stay."""
+    def update(self, resources: Resources) -> list[Earlier]:
+        """Change the limits that ``resources`` names; the others stay.
+
+        On an error the earlier limits hold again. What is answered takes the change back.
+        """
         settings = limits.settings(
             resources, self.layout, raise_swap_first=self._raises_swap(resources)
         )
@@ -119,11 +124,21 @@ class Cgroup:
         for mount in late:
             self._make(mount)
         self._enable(settings)
-        self._apply(settings)
-        if policy is not None:
-            self._limit_devices(policy, fresh=False)
+        changes: list[Earlier] = []
+        try:
+            self._apply(settings, changes)
+            if policy is not None:
+                self._limit_devices(policy, fresh=False)
+        except BaseException:
+            undo.restore(changes)
+            raise
         for mount in late:
             self._bring_processes(mount + self.path)
+        return changes
+
+    def restore(self, changes: list[Earlier]) -> None:
+        """Take back what ``update`` has changed."""
+        undo.restore(changes)
 
     def join_paths(self, *, cloned_into: bool = False) -> list[str]:
         """The files to which a new single-threaded process writes "0" to become a member.
@@ -264,9 +279,9 @@ class Cgroup:
         if missing := wanted.difference(here):
             tree.enable(self.layout.unified, self.path, missing, needed)
 
-    def _apply(self, settings: Iterable[Setting]) -> None:
+    def _apply(self, settings: Iterable[Setting], changes: list[Earlier] | None = None) -> None:
         for setting in settings:
-            apply(setting, self.directory(setting.controller))
+            apply(setting, self.directory(setting.controller), changes)
 
     def _limit_devices(self, policy: devices.Policy, *, fresh: bool) -> None:
         if not self._filters_devices():

@@ -6,9 +6,12 @@ kernel. So a limit can be explained and tested without root.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from knarr.runtime.cgroups import files
+from knarr.runtime.cgroups import files, undo
+
+if TYPE_CHECKING:
+    from knarr.runtime.cgroups.undo import Earlier
 
 
 class Setting(NamedTuple):
@@ -30,9 +33,13 @@ class Setting(NamedTuple):
         return f'write "{self.value}" to {self.file}'
 
 
-def apply(setting: Setting, directory: str) -> None:
-    """Write the setting in the cgroup at ``directory``; raises as ``files.write``."""
+def apply(setting: Setting, directory: str, changes: list[Earlier] | None = None) -> None:
+    """Write the setting in the cgroup at ``directory``; raises as ``files.write``.
+
+    To ``changes`` is added what stood there before.
+    """
     path = f"{directory}/{setting.file}"
+    before = undo.earlier(path, setting.value) if changes is not None else None
     try:
         files.write_raw(path, setting.value)
     except FileNotFoundError as error:
@@ -40,6 +47,8 @@ def apply(setting: Setting, directory: str) -> None:
             return
         if setting.otherwise is None:
             raise files.refused(error, path, setting.value) from error
-        apply(setting.otherwise, directory)
+        apply(setting.otherwise, directory, changes)
     except OSError as error:
         raise files.refused(error, path, setting.value) from error
+    if changes is not None and before is not None:
+        changes.append(before)

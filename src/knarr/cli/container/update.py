@@ -1,0 +1,78 @@
+"""``knarr update``."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, CommandError, message
+from knarr.cli.container.request import restart_policy
+from knarr.client import paths
+from knarr.errors import KnarrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from knarr.cli.command import Call
+    from knarr.cli.flags import FlagRow
+
+FLAGS: tuple[FlagRow, ...] = (
+    ("blkio-weight", "", "uint16", 0, "Share of disk time, 10 to 1000"),
+    ("cpu-period", "", "int", 0, "Period of the CPU quota in microseconds"),
+    ("cpu-quota", "", "int", 0, "CPU time per period in microseconds"),
+    ("cpu-rt-period", "", "int", 0, "Period of realtime scheduling in microseconds"),
+    ("cpu-rt-runtime", "", "int", 0, "Realtime CPU time per period in microseconds"),
+    ("cpu-shares", "c", "int", 0, "Share of CPU time against other containers"),
+    ("cpus", "", "decimal", 0, "Number of CPUs, also in fractions"),
+    ("cpuset-cpus", "", "string", "", "CPUs that may be used (0-3, 0,1)"),
+    ("cpuset-mems", "", "string", "", "Memory nodes that may be used (0-3, 0,1)"),
+    ("kernel-memory", "", "bytes", 0, "Limit of kernel memory (accepted, not used)"),
+    ("memory", "m", "bytes", 0, "Limit of memory"),
+    ("memory-reservation", "", "bytes", 0, "Memory that is kept when the host runs short"),
+    ("memory-swap", "", "swap", 0, "Limit of memory and swap together, -1 for no limit"),
+    ("pids-limit", "", "int", 0, "Limit of processes, -1 for none"),
+    ("restart", "", "string", "", "When to start again (no, on-failure[:n], always, ...)"),
+)
+_NUMBERS = {
+    "blkio-weight": "BlkioWeight",
+    "cpu-period": "CpuPeriod",
+    "cpu-quota": "CpuQuota",
+    "cpu-rt-period": "CpuRealtimePeriod",
+    "cpu-rt-runtime": "CpuRealtimeRuntime",
+    "cpu-shares": "CpuShares",
+    "cpus": "NanoCpus",
+    "memory": "Memory",
+    "memory-reservation": "MemoryReservation",
+    "memory-swap": "MemorySwap",
+    "pids-limit": "PidsLimit",
+}
+_TEXTS = {"cpuset-cpus": "CpusetCpus", "cpuset-mems": "CpusetMems"}
+
+
+def execute(call: Call) -> int:
+    """Change each container and print its name; then the warnings."""
+    flags = call.flags
+    if not any(flags.given(row[0]) for row in FLAGS):
+        raise CommandError("you must provide one or more flags when using this command")
+    body: dict[str, Any] = {
+        **{key: flags.number(name) for name, key in _NUMBERS.items() if flags.number(name)},
+        **{key: flags.text(name) for name, key in _TEXTS.items() if flags.text(name)},
+    }
+    if flags.text("restart"):
+        body["RestartPolicy"] = restart_policy(flags.text("restart"))
+    warnings: list[str] = []
+    problems = []
+    for name in call.arguments:
+        try:
+            answer = call.session.post(paths.container(name, "update"), (), body)
+        except KnarrError as error:
+            problems.append(message(error))
+            continue
+        print(name)
+        warnings += answer["Warnings"] or ()
+    if warnings:
+        print("\n".join(warnings))
+    if problems:
+        raise CommandError("\n".join(problems))
+    return 0
+
+
+COMMAND = Command("[OPTIONS] CONTAINER [CONTAINER...]", execute, FLAGS, arguments=(1, None))
