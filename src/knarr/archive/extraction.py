@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from knarr.sys.openat2 import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
-from . import dressing, whiteout
+from . import dressing, rooted, whiteout
 from .entry import HARDLINK
 from .failure import BadArchiveError, shown
 from .removal import remove_tree
@@ -44,7 +44,6 @@ _NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY = _FOLDER | os.O_NOFOLLOW
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_IMPLIED_MODE = 0o755
 
 
 class Rules(NamedTuple):
@@ -93,6 +92,7 @@ class _Extractor:
         self._root = root
         self._destination = destination
         self._rules = rules
+        self._resolve = RESOLVE_IN_ROOT | (RESOLVE_NO_SYMLINKS if rules.inside_links else 0)
         self._parent: tuple[bytes, int] | None = None
         self._later: list[tuple[bytes, int]] = []
 
@@ -114,7 +114,7 @@ class _Extractor:
         if entry.type == stat.S_IFDIR:
             self._directory(parent, name, path, entry)
             return
-        if self._is_directory(parent, name) and self._rules.keeps_kinds:
+        if _is_directory(parent, name) and self._rules.keeps_kinds:
             raise self._wrong_kind(path, entry)
         if entry.type == HARDLINK:
             self._hardlink(parent, name, entry)
@@ -140,11 +140,10 @@ class _Extractor:
 
     def _open(self, path: bytes, flags: int) -> int:
         """A path below the destination, resolved inside the root."""
-        resolve = RESOLVE_IN_ROOT
-        if self._rules.inside_links:
-            resolve |= RESOLVE_NO_SYMLINKS
-        whole = self._destination.strip(b"/") + b"/" + path
-        return openat2(self._root, whole.strip(b"/") or b".", flags, resolve=resolve)
+        return openat2(self._root, self._whole(path) or b".", flags, resolve=self._resolve)
+
+    def _whole(self, path: bytes) -> bytes:
+        return (self._destination.strip(b"/") + b"/" + path).strip(b"/")
 
     def _open_parent(self, folder: bytes) -> int:
         """The directory ``folder``, made with its parents where it is missing."""
@@ -154,39 +153,10 @@ class _Extractor:
         try:
             opened = self._open(folder, _FOLDER)
         except FileNotFoundError:
-            opened = self._make_parents(folder)
+            whole = self._whole(folder)
+            opened = rooted.make_directories(self._root, whole, resolve=self._resolve)
         self._parent = folder, opened
         return opened
-
-    def _make_parents(self, folder: bytes) -> int:
-        parts = folder.split(b"/")
-        current = self._open(b"", _FOLDER)
-        for end in range(1, len(parts) + 1):
-            path = b"/".join(parts[:end])
-            try:
-                below = self._open(path, _FOLDER)
-            except FileNotFoundError:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(parts[end - 1], _IMPLIED_MODE, dir_fd=current)
-                    self._dress_implied(current, parts[end - 1])
-                try:
-                    below = self._open(path, _FOLDER)
-                except OSError:
-                    os.close(current)
-                    raise
-            except OSError:
-                os.close(current)
-                raise
-            os.close(current)
-            current = below
-        return current
-
-    def _dress_implied(self, parent: int, name: bytes) -> None:
-        fd = os.open(name, _DIRECTORY, dir_fd=parent)
-        try:
-            os.fchmod(fd, _IMPLIED_MODE)
-        finally:
-            os.close(fd)
 
     # What.
 
@@ -255,8 +225,13 @@ class _Extractor:
         if not target:
             raise BadArchiveError(f"invalid hardlink {shown(entry.name)} -> {shown(entry.link)}")
         folder, _, source = target.rpartition(b"/")
-        opened = self._open(folder, _FOLDER)
         try:
+            opened = self._open(folder, _FOLDER)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _missing_target(entry) from None
+        try:
+            if not _exists(opened, source):
+                raise _missing_target(entry)
             if _same(opened, source, parent, name):
                 return
             self._make(
@@ -277,13 +252,6 @@ class _Extractor:
             except FileExistsError:
                 remove_tree(parent, name)
         raise _unsteady(name)
-
-    def _is_directory(self, parent: int, name: bytes) -> bool:
-        try:
-            info = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return stat.S_ISDIR(info.st_mode)
 
     def _wrong_kind(self, path: bytes, entry: Entry) -> BadArchiveError:
         here = shown(posixpath.join(b"/" + self._destination.strip(b"/"), path))
@@ -317,6 +285,28 @@ def _stays_inside(path: bytes, link: bytes) -> bool:
     """Whether the target of a link, read as text from where it stands, is in the destination."""
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(path), link.lstrip(b"/")))
     return joined != b".." and not joined.startswith(b"../")
+
+
+def _missing_target(entry: Entry) -> BadArchiveError:
+    return BadArchiveError(
+        f"link {shown(entry.link)} {shown(entry.name)}: no such file or directory"
+    )
+
+
+def _exists(parent: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_directory(parent: int, name: bytes) -> bool:
+    try:
+        info = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(info.st_mode)
 
 
 def _same(source_parent: int, source: bytes, parent: int, name: bytes) -> bool:

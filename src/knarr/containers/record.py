@@ -78,6 +78,7 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``restart_streak`` are the restarts by policy since it last ran for long: they make the pause
     before the next one longer. ``health`` is None until a process was watched.
+    ``frozen_for_commit``: not a user has paused it, and an engine that finds it so thaws it.
     """
 
     status: Status = Status.CREATED
@@ -91,6 +92,7 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     stopped_by_user: bool = False
     restart_streak: int = 0
     health: Health | None = None
+    frozen_for_commit: bool = False
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):

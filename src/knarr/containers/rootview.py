@@ -55,27 +55,46 @@ def of_mounts(mounts: Sequence[Mount]) -> Iterator[int]:
     root = next((mount for mount in mounts if mount.target == ""), None)
     if root is None:
         raise UnavailableError("the root filesystem has no mount")
-    descriptor = _overlay(root) if root.type == "overlay" else _directory(root)
+    descriptor = overlay(root) if root.type == "overlay" else _directory(root)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _overlay(root: Mount) -> int:
+def overlay(root: Mount) -> int:
+    """The overlay as a detached mount, read-only, its writable layer only one more layer.
+
+    A single layer is given as its directory.
+    """
     layers = [root.upper, *root.lower] if root.upper else list(root.lower)
     if len(layers) == 1:
         return os.open(layers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return _mounted(layers, {}, mount_calls.MOUNT_ATTR_RDONLY)
+
+
+def writable_overlay(root: Mount) -> int:
+    """The overlay as a detached mount that can be written to; nobody else may have it so."""
+    options = dict(option.partition("=")[::2] for option in root.options if "=" in option)
+    return _mounted(root.lower, options, 0, upper=root.upper, work=root.work)
+
+
+def _mounted(
+    layers: Sequence[str], options: dict[str, str], attributes: int, **writable: str
+) -> int:
     with contextlib.ExitStack() as opened:
-        names = []
-        for layer in layers:
-            handle = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+        def short(path: str) -> str:
+            """A name that is always short: fsconfig(2) takes 255 bytes, mount(2) a page for all."""
+            handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, handle)
-            # A name that is always short: fsconfig(2) takes 255 bytes, mount(2) a page for all.
-            names.append(f"/proc/self/fd/{handle}")
+            return f"/proc/self/fd/{handle}"
+
+        names = [short(layer) for layer in layers]
+        options = options | {f"{key}dir": short(path) for key, path in writable.items()}
         if _takes_layers_one_by_one():
-            return _overlay_detached(names)
-        return _overlay_by_mount(names)
+            return _overlay_detached(names, options, attributes)
+        return _overlay_by_mount(names, options, attributes)
 
 
 @functools.cache
@@ -98,23 +117,28 @@ def _takes_option(key: str, value: str) -> bool:
     return True
 
 
-def _overlay_detached(names: Sequence[str]) -> int:
+def _overlay_detached(names: Sequence[str], options: dict[str, str], attributes: int) -> int:
     context = mount_calls.fsopen("overlay")
     try:
         for name in names:
             mount_calls.fsconfig_set_string(context, "lowerdir+", name)
+        for key, value in options.items():
+            mount_calls.fsconfig_set_string(context, key, value)
         mount_calls.fsconfig_create(context)
-        return mount_calls.fsmount(context, mount_calls.MOUNT_ATTR_RDONLY)
+        return mount_calls.fsmount(context, attributes)
     finally:
         os.close(context)
 
 
-def _overlay_by_mount(names: Sequence[str]) -> int:
+def _overlay_by_mount(names: Sequence[str], options: dict[str, str], attributes: int) -> int:
     """The old way: it is mounted on a directory of root's own for a moment, and then detached."""
     point = tempfile.mkdtemp(prefix="knarr-view-")
     try:
-        data = f"lowerdir={':'.join(names)}"
-        mount_calls.mount("overlay", point, "overlay", mount_calls.MS_RDONLY, data)
+        data = ",".join(
+            [f"lowerdir={':'.join(names)}", *(f"{key}={value}" for key, value in options.items())]
+        )
+        flags = mount_calls.MS_RDONLY if attributes & mount_calls.MOUNT_ATTR_RDONLY else 0
+        mount_calls.mount("overlay", point, "overlay", flags, data)
         try:
             flags = mount_calls.OPEN_TREE_CLONE | mount_calls.OPEN_TREE_CLOEXEC
             return mount_calls.open_tree(mount_calls.AT_FDCWD, point, flags)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from knarr.api.host_config import LogConfig
 from knarr.containers import facts, logdrivers, scaffold, security
 from knarr.content import BlobStore
+from knarr.engine.archives import Archives
 from knarr.engine.containers import Containers
 from knarr.engine.creation import Creation
 from knarr.engine.ending import Ending
@@ -141,6 +142,7 @@ def _engine(
         volumes=volumes,
         networks=Networks(parts),
         system=System(parts, volumes),
+        archives=Archives(parts),
     )
 
 

@@ -17,3 +17,4 @@ class Engine(NamedTuple):
     volumes: services.VolumeService
     networks: services.NetworkService
     system: services.SystemService
+    archives: services.ArchiveService

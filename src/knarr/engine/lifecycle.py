@@ -74,6 +74,7 @@ class Lifecycle:
         record = live.record
         workers = self._parts.workers
         live.has_task = True
+        await live.written()
         try:
             join = joining.of(record, self._parts.containers)
             prepared = await workers.run(lambda: self._preparation.prepare(record, join))

@@ -101,6 +101,8 @@ class LiveContainer:
         self.restart: asyncio.Task[None] | None = None
         #: Who watches its health, from the first start on; None where nothing is to be checked.
         self.monitor: Watch | None = None
+        self._writers = 0
+        self._unwritten = asyncio.Event()
         self._on_exit: set[asyncio.Future[Outcome]] = set()
         self._on_removal: set[asyncio.Future[Outcome]] = set()
 
@@ -132,6 +134,23 @@ class LiveContainer:
             yield
         finally:
             self._keepers -= 1
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Somebody writes into its files from outside; the next start waits for the end of it."""
+        self._writers += 1
+        self._unwritten.clear()
+        try:
+            yield
+        finally:
+            self._writers -= 1
+            if not self._writers:
+                self._unwritten.set()
+
+    async def written(self) -> None:
+        """Wait until nobody writes into its files from outside."""
+        if self._writers:
+            await self._unwritten.wait()
 
     def outcome(self) -> Outcome:
         """How it ended last."""

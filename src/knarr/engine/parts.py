@@ -57,6 +57,11 @@ class Paths(NamedTuple):
         return self.exec_root / "external" / container_id / "rootfs"
 
     @property
+    def views(self) -> Path:
+        """Where the files of containers that do not run are put together for a moment."""
+        return self.exec_root / "views"
+
+    @property
     def instance(self) -> str:
         """What tells the kernel objects of this engine from those of others: "" for the default."""
         root = str(self.exec_root)

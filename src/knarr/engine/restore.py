@@ -17,6 +17,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+from knarr.containers import assembly
 from knarr.containers.record import Status
 from knarr.errors import KnarrError
 from knarr.supervisor.client import Started
@@ -101,6 +102,7 @@ class Restore:
         for path in _children(parts.paths.bundles):
             if path.name not in known:
                 shutil.rmtree(path, ignore_errors=True)
+        assembly.recover(parts.paths.views)
         parts.volumes.recover()
         parts.trash.empty_soon()
         return snapshots
@@ -132,10 +134,20 @@ class Restore:
         state = live.record.state
         if live.record.is_running and state.started_ns == task.started_ns:
             state.pid = task.pid
+            if state.frozen_for_commit:
+                await self._thaw(live)
             if live.record.config.healthcheck is not None:
                 self._healths.take_over(live)
             return
         self._lifecycle.note_start(live, Started(task.pid, task.started_ns))
+        await self._parts.containers.note(live)
+
+    async def _thaw(self, live: LiveContainer) -> None:
+        """The engine before ended in the middle of a commit, for which it had frozen this one."""
+        state = live.record.state
+        with contextlib.suppress(KnarrError):  # it may not have come so far
+            await self._parts.supervisor.resume(live.id)
+        state.status, state.frozen_for_commit = Status.RUNNING, False
         await self._parts.containers.note(live)
 
     def _is_wanted(self, live: LiveContainer, *, was_restarting: bool) -> bool:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from knarr.api import containers, events, host_config, images, networks, system, volumes
+    from knarr.api import (
+        archives,
+        containers,
+        events,
+        host_config,
+        images,
+        networks,
+        system,
+        volumes,
+    )
     from knarr.api import exec as execs
     from knarr.api import stats as container_stats
 
@@ -306,6 +315,59 @@ class VolumeService(Protocol):
 
     async def prune(self, filters: Filters) -> volumes.VolumePrune:
         """Delete the unused anonymous ones."""
+        ...
+
+
+class CommitOptions(NamedTuple):
+    """What a commit says about the new image; ``changes`` are Dockerfile instructions."""
+
+    repo: str = ""
+    tag: str = ""
+    comment: str = ""
+    author: str = ""
+    pause: bool = True
+    changes: Sequence[str] = ()
+
+
+class ArchiveService(Protocol):
+    """Use cases of the files of containers, running or not."""
+
+    async def stat(self, ref: str, path: str) -> archives.PathStat:
+        """What is at a path; a link is not followed unless the path ends with a slash."""
+        ...
+
+    async def read(self, ref: str, path: str) -> tuple[archives.PathStat, AsyncIterator[bytes]]:
+        """A tar of what is at a path, and what ``stat`` says."""
+        ...
+
+    async def write(
+        self,
+        ref: str,
+        path: str,
+        body: AsyncIterator[bytes],
+        *,
+        keep_kinds: bool = False,
+        own: bool = False,
+    ) -> None:
+        """Unpack a tar into a directory.
+
+        ``keep_kinds``: a directory is not replaced by another file nor the other way round.
+        ``own``: all files get the container's user, if it has one.
+        """
+        ...
+
+    async def changes(self, ref: str) -> Sequence[containers.FilesystemChange] | None:
+        """What the container has changed in the files of its image; None is nothing."""
+        ...
+
+    async def export(self, ref: str) -> AsyncIterator[bytes]:
+        """A tar of the whole root filesystem, without volumes and other mounts."""
+        ...
+
+    async def commit(
+        self, ref: str, options: CommitOptions, config: containers.ContainerConfig | None = None
+    ) -> str:
+        """Make an image of the container; its id. ``config`` comes before the container's own."""
         ...
 
 

@@ -35,12 +35,21 @@ _FLAG = re.compile(r"--([a-z-]+)=(\S+)\s*")
 
 
 def apply(config: ImageConfig, changes: Iterable[str]) -> ImageConfig:
-    """The configuration after all changes; raises InvalidArgumentError for a bad one."""
+    """The configuration after all changes; raises InvalidArgumentError for a bad one.
+
+    An entrypoint takes a command away that it was not given with, as in a Dockerfile.
+    """
+    has_command = False
     for change in changes:
         for line in change.splitlines():
             text = line.strip()
-            if text and not text.startswith("#"):
-                config = _apply_one(config, text)
+            if not text or text.startswith("#"):
+                continue
+            config = _apply_one(config, text)
+            word = text.split(None, 1)[0].upper()
+            has_command = has_command or word == "CMD"
+            if word == "ENTRYPOINT" and not has_command:
+                config = msgspec.structs.replace(config, cmd=None)
     return config
 
 

@@ -65,7 +65,7 @@ def import_(
 def _document(
     config: ImageConfig, info: LayerInfo, description: Description
 ) -> image_config.ImageConfig:
-    created = timestamps.rfc3339(_created_ns(description))
+    created = timestamps.rfc3339(created_ns(description.created_ns))
     platform = (description.platform or platforms.host()).normalized()
     if platform.os != "linux":
         raise InvalidArgumentError(f'operating system "{platform.os}" is not supported')
@@ -84,10 +84,10 @@ def _document(
     )
 
 
-def _created_ns(description: Description) -> int:
-    """When the image was made: as said, else SOURCE_DATE_EPOCH (seconds), else now."""
-    if description.created_ns is not None:
-        return description.created_ns
+def created_ns(said: int | None) -> int:
+    """When an image was made: as said, else SOURCE_DATE_EPOCH (seconds), else now."""
+    if said is not None:
+        return said
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if epoch.isascii() and epoch.isdigit():
         return int(epoch) * timestamps.SECOND

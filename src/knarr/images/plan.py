@@ -19,13 +19,15 @@ class Found(NamedTuple):
     """An image of the archive.
 
     ``documents`` are the manifests that it was made from, ``target`` the one that its names point
-    to (the index, where there is one), None when the archive has no manifest for it.
+    to (the index, where there is one), None when the archive has no manifest for it. ``parent`` is
+    the image that it was made on top of here.
     """
 
     file: ConfigFile
     names: tuple[Reference, ...]
     documents: tuple[Digest, ...] = ()
     target: Digest | None = None
+    parent: Digest | None = None
 
 
 class Plan:
@@ -82,7 +84,13 @@ class Plan:
     def images(self) -> list[NewImage]:
         """The images to record."""
         return [
-            NewImage(each.file.digest, each.file.diff_ids, created_ns(each.file), each.documents)
+            NewImage(
+                each.file.digest,
+                each.file.diff_ids,
+                created_ns(each.file),
+                each.documents,
+                each.parent,
+            )
             for each in self.found
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from knarr.errors import InvalidArgumentError
-from knarr.images import hello, imports, inspection, listing, naming, pruning, removal
+from knarr.images import commits, hello, imports, inspection, listing, naming, pruning, removal
 from knarr.images import load as loading
 from knarr.images import save as saving
 from knarr.images.catalog import Catalog
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Progress,
     )
     from knarr.content import BlobStore
+    from knarr.images.commits import Commit
     from knarr.images.image import Image
     from knarr.images.imports import Description
     from knarr.images.listing import Filters
@@ -101,6 +102,10 @@ class ImageStore:
             name=references.parse_normalized(reference) if reference else None,
             description=description or imports.Description(),
         )
+
+    def commit(self, image_id: str, wanted: Commit, name: Reference | None) -> Digest:
+        """Make an image on top of another; returns its id. See ``commits.commit``."""
+        return commits.commit(self._stores, self._catalog.get(image_id), wanted, name)
 
     def resolve(self, name: str) -> Image:
         """The image that ``name`` means; raises NotFoundError, InvalidArgumentError."""

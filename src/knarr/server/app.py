@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from . import (
+    archives,
     containers,
     execs,
     images,
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
 def router() -> Router:
     """All routes of the API."""
     made = Router()
-    for noun in (containers, execs, images, networks, system, unsupported, volumes, websockets):
+    for noun in (
+        archives,
+        containers,
+        execs,
+        images,
+        networks,
+        system,
+        unsupported,
+        volumes,
+        websockets,
+    ):
         noun.add_routes(made)
     return made
 

@@ -71,12 +71,12 @@ class Call(NamedTuple):
         return requests.decode(kind, data)
 
     async def optional_body(self, kind: type[T]) -> T | None:
-        """The JSON body, or None where there is none."""
+        """The JSON body, or None where there is none, or only ``null``."""
         data = await self._read()
         if not data:
             return None
         self._require_json()
-        return requests.decode(kind, data)
+        return None if data.strip() == b"null" else requests.decode(kind, data)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body as it comes, whatever its size."""

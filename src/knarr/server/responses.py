@@ -102,15 +102,21 @@ async def begin(
 
 
 async def stream(
-    call: Call, content_type: str, items: AsyncIterator[bytes], *, wait_for_first: bool = True
+    call: Call,
+    content_type: str,
+    items: AsyncIterator[bytes],
+    *,
+    wait_for_first: bool = True,
+    extra: dict[str, str] | None = None,
 ) -> web.StreamResponse:
     """Send bytes; a late error cuts the connection.
 
     ``wait_for_first`` False sends the head at once: of a log that is followed, nothing may come.
+    ``extra`` are further headers.
     """
     async with closing(items):
         first = await anext(items, None) if wait_for_first else None
-        response = await begin(call, content_type)
+        response = await begin(call, content_type, extra)
         try:
             if first is not None:
                 await response.write(first)

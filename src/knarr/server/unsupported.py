@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 _MISSING = {
     "building images": [("POST", "/build"), ("POST", "/build/cancel")],
     "BuildKit": [("POST", "/session"), ("POST", "/grpc")],
-    "committing containers": [("POST", "/commit")],
     "logging in to a registry": [("POST", "/auth")],
     "searching a registry": [("GET", "/images/search")],
     "pushing images": [("POST", "/images/{}/push")],
     "asking a registry for an image": [("GET", "/distribution/{}/json")],
-    "listing changes of a container": [("GET", "/containers/{}/changes")],
-    "exporting containers": [("GET", "/containers/{}/export")],
-    "copying files from and to containers": [
-        ("HEAD", "/containers/{}/archive"),
-        ("GET", "/containers/{}/archive"),
-        ("PUT", "/containers/{}/archive"),
-    ],
     "managing networks": [
         ("POST", "/networks/create"),
         ("POST", "/networks/{}/connect"),

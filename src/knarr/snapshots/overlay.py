@@ -105,9 +105,14 @@ class OverlaySnapshotter:
         """See ``Snapshotter``."""
         return self._existing(key) / "upper"
 
+    def open_upper(self, key: str) -> int:
+        """See ``Snapshotter``."""
+        with translated(f"cannot read snapshot {key}"):
+            return _sealed(self._existing(key) / "upper")
+
     def diff(self, key: str, layers: Sequence[DiffID], out: BinaryIO) -> None:
         """See ``Snapshotter``."""
-        upper = self._existing(key) / "upper"
+        upper = self.upper(key)
         lower = self._lowers(layers)
 
         def hides(path: bytes) -> bool:

@@ -96,6 +96,12 @@ class Snapshotter(Protocol):
     def upper(self, key: str) -> Path:
         """The directory of the writable layer. Raises NotFoundError."""
 
+    def open_upper(self, key: str) -> int:
+        """The directory of the writable layer, opened so that no device in it can be opened.
+
+        The caller closes the descriptor. Raises NotFoundError.
+        """
+
     def diff(self, key: str, layers: Sequence[DiffID], out: BinaryIO) -> None:
         """Write the changes of ``key`` against ``layers`` to ``out`` as a deterministic tar."""
 

@@ -393,6 +393,11 @@ class FakeNetworks:
         return networks.NetworkPrune(networks_deleted=[*filters.get("label", ())] or None)
 
 
+class FakeArchives:
+    async def changes(self, ref: str) -> None:
+        return None
+
+
 class UnixHTTP(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=20)
@@ -426,6 +431,7 @@ class Serving:
             FakeVolumes(),
             FakeNetworks(),
             self.system,
+            FakeArchives(),
         )
         self.api = Api(Engine(*parts))
         await self.api.start(open_host(self.host))
