@@ -52,7 +52,7 @@ def plan(
         )
         operations.append(limit)
         warnings += lowered
-    operations.append(ops.close_on_exec())
+    operations.append(ops.close_on_exec(3 + wiring.stdio.preserved))
     if wiring.fifo < 0:
         operations.append(ops.outlive_parent())
     loaded = [] if filter_ is None else [privileges.load_filter(*filter_)]
@@ -102,9 +102,8 @@ def _rendezvous(process: Process, wiring: Wiring) -> list[Operation]:
         operations.append(command.check(process))
         if wiring.fifo >= 0:
             # The parent may go away from here on; if it does so before it answers, the wait fails.
-            operations += [
-                ops.outlive_parent(), ops.close_others((wiring.report, wiring.fifo))
-            ]  # fmt: skip
+            kept = (wiring.report, wiring.fifo, *wiring.preserved)
+            operations += [ops.outlive_parent(), ops.close_others(kept)]
         operations.append(ops.sync(wiring.report, ops.CREATED))
         if wiring.fifo >= 0:
             return [*operations, ops.wait_for_start(wiring.fifo)]

@@ -185,6 +185,22 @@ def kill(state_root: str, container_id: str, signal: int, *, everyone: bool = Fa
         raise FailedPreconditionError(f'container "{container_id}" is not running') from None
 
 
+def pause(state_root: str, container_id: str, *, frozen: bool) -> None:
+    """Freeze or thaw all processes; ``FailedPreconditionError`` when it is not so already."""
+    seen = state(state_root, container_id)
+    cgroup = Cgroup(seen["cgroup"], creation.layout())
+    if seen["status"] != "running":
+        raise FailedPreconditionError(f'container "{container_id}" is not running')
+    if cgroup.frozen() == frozen:
+        raise FailedPreconditionError(
+            f'container "{container_id}" is {"already paused" if frozen else "not paused"}'
+        )
+    if frozen:
+        cgroup.freeze()
+    else:
+        cgroup.thaw()
+
+
 def delete(state_root: str, container_id: str, *, force: bool = False) -> tuple[str, ...]:
     """Remove cgroup and record of a stopped container and run its poststop hooks.
 
@@ -206,6 +222,8 @@ def delete(state_root: str, container_id: str, *, force: bool = False) -> tuple[
             raise FailedPreconditionError(
                 f'cannot delete container "{container_id}" that is not stopped: {seen["status"]}'
             )
+        if cgroup.frozen():
+            cgroup.thaw()
         _end(seen["pid"])
     if cgroup.exists() and cgroup.processes():
         cgroup.kill(signals.SIGKILL)

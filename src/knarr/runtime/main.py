@@ -1,212 +1,150 @@
 """``knarr-runtime``: the runtime as an OCI runtime command line.
 
-Its commands and options are those that engines use of runc: run, create, start, state, kill,
-delete. Source: OCI runtime-spec runtime.md, and the command line interface that opencontainers
-"runtime-tools" tests.
+Its commands and options are those that engines use of runc. What cannot be done as asked for is
+refused, never ignored. Source: OCI runtime-spec runtime.md, and the command line interface that
+opencontainers "runtime-tools" tests.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
-import socket
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from knarr import __version__
-from knarr.errors import InvalidArgumentError, KnarrError
-from knarr.runtime import foreground, hooks, lifecycle, memfd
+from knarr.errors import KnarrError
+from knarr.runtime import execverb, features, inspection, invocation, memfd, verbs
 from knarr.runtime.failure import CommandNotExecutableError, CommandNotFoundError
-from knarr.runtime.process import Stdio
+from knarr.runtime.state import OCI_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from knarr.oci.runtime_spec import Spec
-    from knarr.runtime.state import State
+    from collections.abc import Callable, Sequence
 
 _ROOT = "/run/knarr-runtime"
+_VERSION = f"{invocation.NAME} version {__version__}\nspec: {OCI_VERSION}"
+_STARTING = {"run", "create", "exec"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command; 0, 1 for an error, or the exit code of the container for `run`."""
+    """Carry out one command; 0, 1 for an error, or the exit code of the process that was run."""
     options = _parser().parse_args(arguments)
     options.root = os.path.abspath(options.root)
     try:
-        if options.command in {"run", "create"}:
+        if options.command in _STARTING:
             memfd.reexec_from_memfd()
         code: int = options.act(options)
     except KnarrError as error:
-        _report(options, str(error))
+        invocation.report(options, str(error))
         command = isinstance(error, CommandNotFoundError | CommandNotExecutableError)
         return error.exit_code if command else 1
     except OSError as error:
-        _report(options, f"{error.filename or options.command}: {error.strerror}")
+        invocation.report(options, f"{error.filename or options.command}: {error.strerror}")
         return 1
     return code
 
 
-def run(options: argparse.Namespace) -> int:
-    """``run``: create, start, wait, delete. With ``--detach`` it does not wait."""
-    bundle, spec = _bundle(options)
-    terminal = bool(spec.get("process", {}).get("terminal"))
-    ours: socket.socket | None = None
-    console = _console(options, terminal=terminal, needed=options.detach)
-    if terminal and console is None:
-        ours, console = socket.socketpair()
-    stdio = Stdio(0, 1, 2, console.fileno() if console else -1)
-    if not options.detach:
-        foreground.hold_signals()
-    running = lifecycle.run(spec, bundle, options.container, stdio=stdio, state_root=options.root)
-    _warn(running.warnings)
-    _write_pid(options, running.pid)
-    if options.detach:
-        return 0
-    master = foreground.receive(ours) if ours else -1
-    code = foreground.wait(running, master)
-    _warn(lifecycle.delete(options.root, options.container))
-    return code
-
-
-def create(options: argparse.Namespace) -> int:
-    """``create``: everything but the program, which waits for ``start``."""
-    bundle, spec = _bundle(options)
-    terminal = bool(spec.get("process", {}).get("terminal"))
-    console = _console(options, terminal=terminal, needed=True)
-    stdio = Stdio(0, 1, 2, console.fileno() if console else -1)
-    running = lifecycle.create(
-        spec, bundle, options.container, stdio=stdio, state_root=options.root
-    )
-    _warn(running.warnings)
-    try:
-        _write_pid(options, running.pid)
-    except OSError:
-        lifecycle.delete(options.root, options.container, force=True)
-        raise
-    return 0
-
-
-def start(options: argparse.Namespace) -> int:
-    """``start``: let a created container execute its program."""
-    _warn(lifecycle.start(options.root, options.container))
-    return 0
-
-
-def state(options: argparse.Namespace) -> int:
-    """``state``: print the state as JSON."""
-    seen: State = lifecycle.state(options.root, options.container)
-    shown = hooks.public(seen)
-    if seen["status"] == "stopped":
-        shown["pid"] = 0
-    shown["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen["created"]))
-    sys.stdout.write(json.dumps(shown, indent=2) + "\n")
-    return 0
-
-
-def kill(options: argparse.Namespace) -> int:
-    """``kill``: send a signal."""
-    number = _signal(options.signal)
-    lifecycle.kill(options.root, options.container, number, everyone=options.all)
-    return 0
-
-
-def delete(options: argparse.Namespace) -> int:
-    """``delete``: remove a stopped container."""
-    _warn(lifecycle.delete(options.root, options.container, force=options.force))
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="knarr-runtime", description=__doc__.splitlines()[0])
-    parser.add_argument("--version", action="version", version=f"knarr-runtime {__version__}")
+    parser = argparse.ArgumentParser(
+        prog=invocation.NAME,
+        description=(__doc__ or "").splitlines()[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", "-v", action="version", version=_VERSION)
     parser.add_argument("--root", default=_ROOT, metavar="DIR", help="where states are kept")
     parser.add_argument("--log", metavar="FILE", help="write errors to this file, too")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument("--debug", action="store_true", help="accepted; nothing more is told")
+    parser.add_argument("--systemd-cgroup", action="store_true", help="refused where it matters")
+    parser.add_argument(
+        "--rootless", choices=("auto", "false"), default="auto", help="accepted; root is needed"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for act in (run, create, start, state, kill, delete):
-        name = act.__name__
-        command = commands.add_parser(name, help=(act.__doc__ or "").partition(": ")[2])
-        command.set_defaults(act=act)
+    add = _Adder(commands)
+    _add_starting(add)
+    start = add("start", verbs.start)
+    state = add("state", inspection.state)
+    kill = add("kill", verbs.kill)
+    delete = add("delete", verbs.delete)
+    update = add("update", verbs.update)
+    ps = add("ps", inspection.ps)
+    for command in (start, state, kill, delete, update, ps):
         command.add_argument("container", metavar="ID")
-        if act in (run, create):
-            command.add_argument("--bundle", "-b", default=".", metavar="DIR")
-            command.add_argument("--console-socket", metavar="PATH")
-            command.add_argument("--pid-file", metavar="FILE")
-    commands.choices["run"].add_argument("--detach", "-d", action="store_true")
-    commands.choices["kill"].add_argument("signal", nargs="?", default="SIGTERM")
-    commands.choices["kill"].add_argument("--all", "-a", action="store_true")
-    commands.choices["delete"].add_argument("--force", "-f", action="store_true")
+    add("pause", verbs.pause).add_argument("container", metavar="ID")
+    add("resume", verbs.resume).add_argument("container", metavar="ID")
+    kill.add_argument("signal", nargs="?", default="SIGTERM")
+    kill.add_argument("--all", "-a", action="store_true")
+    delete.add_argument("--force", "-f", action="store_true")
+    update.add_argument("--resources", "-r", metavar="FILE", help="JSON, - is standard input")
+    for name in verbs.LIMITS:
+        update.add_argument(f"--{name}", metavar="VALUE")
+    listing = add("list", inspection.list_)
+    listing.add_argument("--quiet", "-q", action="store_true")
+    for command in (listing, ps):
+        command.add_argument("--format", "-f", choices=("table", "json"), default="table")
+    add("features", features.features)
     return parser
 
 
-def _bundle(options: argparse.Namespace) -> tuple[str, Spec]:
-    bundle = os.path.abspath(options.bundle)
-    spec = lifecycle.load(bundle)
-    version = spec.get("ociVersion")
-    if not isinstance(version, str) or not version.startswith("1."):
-        raise InvalidArgumentError(f"unsupported ociVersion {version!r}, it must be 1.x")
-    return bundle, spec
+class _Adder:
+    """Adds commands to the parser; their help is the first line of what carries them out."""
+
+    def __init__(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        self._commands = commands
+
+    def __call__(
+        self, name: str, act: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        text = (act.__doc__ or "").partition(": ")[2]
+        command = self._commands.add_parser(name, help=text, allow_abbrev=False)
+        command.set_defaults(act=act)
+        return command
 
 
-def _console(options: argparse.Namespace, *, terminal: bool, needed: bool) -> socket.socket | None:
-    path = options.console_socket
-    if path and not terminal:
-        raise InvalidArgumentError("a console socket has no use without process.terminal")
-    if not path:
-        if terminal and needed:
-            raise InvalidArgumentError("a detached terminal needs --console-socket")
-        return None
-    console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        console.connect(path)
-    except OSError as error:
-        console.close()
-        raise InvalidArgumentError(f"console socket {path}: {error.strerror}") from error
-    return console
+def _add_starting(add: _Adder) -> None:
+    """The commands that start a process."""
+    run, create, execute = (
+        add("run", verbs.run),
+        add("create", verbs.create),
+        add("exec", execverb.exec),
+    )
+    for command in (run, create):
+        command.add_argument("--bundle", "-b", default=".", metavar="DIR")
+        command.add_argument("--no-pivot", action="store_true", help="refused")
+        command.add_argument("--no-new-keyring", action="store_true", help="refused")
+    run.add_argument("--keep", action="store_true", help="do not delete it at its end")
+    run.add_argument("--no-subreaper", action="store_true", help="accepted; there is none")
+    for name, short, meaning in (
+        ("--cwd", None, "working directory"),
+        ("--user", "-u", "UID[:GID]"),
+        ("--process", "-p", "file with the process, as JSON"),
+        ("--process-label", None, "SELinux label"),
+        ("--apparmor", None, "AppArmor profile"),
+        ("--cgroup", None, "refused"),
+    ):
+        names = (name, short) if short else (name,)
+        execute.add_argument(*names, help=meaning)
+    for name, short in (("--env", "-e"), ("--additional-gids", "-g"), ("--cap", "-c")):
+        execute.add_argument(name, short, action="append", default=[])
+    execute.add_argument("--tty", "-t", action="store_true")
+    execute.add_argument("--no-new-privs", action="store_true")
+    execute.add_argument("--ignore-paused", action="store_true")
+    for command in (run, execute):
+        command.add_argument("--detach", "-d", action="store_true")
+    for command in (run, create, execute):
+        command.add_argument("--console-socket", metavar="PATH")
+        command.add_argument("--pid-file", metavar="FILE")
+        command.add_argument("--preserve-fds", type=_count, default=0, metavar="N")
+        command.add_argument("container", metavar="ID")
+    execute.add_argument("args", nargs=argparse.REMAINDER, metavar="PROGRAM")
 
 
-def _signal(name: str) -> int:
-    if name.isdigit() and 0 < int(name) < signal.NSIG:
-        return int(name)
-    upper = name.upper()
-    number = getattr(signal, upper if upper.startswith("SIG") else f"SIG{upper}", None)
-    if not isinstance(number, signal.Signals):
-        raise InvalidArgumentError(f'unknown signal "{name}"')
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
     return number
-
-
-def _write_pid(options: argparse.Namespace, pid: int) -> None:
-    if not options.pid_file:
-        return
-    staged = f"{options.pid_file}.{os.getpid()}"
-    with open(staged, "w", encoding="ascii") as file:
-        file.write(str(pid))
-    os.rename(staged, options.pid_file)
-
-
-def _warn(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        sys.stderr.write(f"knarr-runtime: warning: {warning}\n")
-
-
-def _report(options: argparse.Namespace, message: str) -> None:
-    sys.stderr.write(f"knarr-runtime: {message}\n")
-    if not options.log:
-        return
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    if options.log_format == "json":
-        line = json.dumps({"level": "error", "msg": message, "time": now})
-    else:
-        line = f'time="{now}" level=error msg={json.dumps(message)}'
-    try:
-        with open(options.log, "a", encoding="utf-8") as log:
-            log.write(line + "\n")
-    except OSError as error:
-        sys.stderr.write(f"knarr-runtime: {options.log}: {error.strerror}\n")
 
 
 if __name__ == "__main__":

@@ -182,12 +182,12 @@ def close_others(keep: Iterable[int]) -> Operation:
 
 
 @cache
-def close_on_exec() -> Operation:
-    """Let exec close everything but the standard streams."""
+def close_on_exec(first: int = 3) -> Operation:
+    """Let exec close everything from the descriptor ``first`` on."""
     return Operation(
         "mark descriptors",
-        "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)",
-        (call("close_range", 3, _LAST_DESCRIPTOR, _CLOSE_RANGE_CLOEXEC),),
+        f"close_range({first}, ~0, CLOSE_RANGE_CLOEXEC)",
+        (call("close_range", first, _LAST_DESCRIPTOR, _CLOSE_RANGE_CLOEXEC),),
     )
 
 

@@ -58,6 +58,12 @@ NAMESPACE = "X-knarr.mount-namespace"
 _NO_MEANING = frozenset(("defaults", "auto", "noauto", "nofail", "_netdev", "silent", "loud"))
 
 
+def names() -> list[str]:
+    """All options that are known here; others are the filesystem's."""
+    plain = (*_ATTRIBUTES, *PROPAGATION)
+    return sorted({*plain, *(f"r{name}" for name in plain), "bind", "rbind", *_NO_MEANING})
+
+
 class Attributes(NamedTuple):
     """What mount_setattr(2) shall set and clear, and the propagation (0: leave it)."""
 

@@ -194,7 +194,7 @@ def _begin(process: Process, wiring: Wiring, *keep: int) -> list[Operation]:
     operations = [ops.die_with_parent()]
     if not process.get("terminal"):
         operations.append(ops.take_stdio(wiring.stdio[:3]))
-    kept = (wiring.report, wiring.stdio.console, wiring.fifo, *keep)
+    kept = (wiring.report, wiring.stdio.console, wiring.fifo, *wiring.preserved, *keep)
     operations += [ops.close_others(kept), ops.set_umask(0)]
     score = process.get("oomScoreAdj")
     if score is not None:

@@ -13,13 +13,15 @@ class Stdio(NamedTuple):
 
     With ``process.terminal`` the three are not used: the child opens a terminal in its own devpts
     and sends the master's descriptor by SCM_RIGHTS, with the terminal's name as the payload, over
-    the unix socket ``console``. The message is there when the call returns.
+    the unix socket ``console``. The message is there when the call returns. ``preserved`` is how
+    many descriptors from 3 on the new process gets as they are here.
     """
 
     stdin: int
     stdout: int
     stderr: int
     console: int = -1
+    preserved: int = 0
 
 
 class Running(NamedTuple):

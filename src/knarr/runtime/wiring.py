@@ -26,3 +26,8 @@ class Wiring(NamedTuple):
     hooks: bool = False
     waits: bool = False
     fifo: int = -1
+
+    @property
+    def preserved(self) -> range:
+        """The descriptors beyond the standard streams that the program gets."""
+        return range(3, 3 + self.stdio.preserved)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from knarr.runtime.cgroups import Cgroup, detect
 from knarr.runtime.process import look
 from support.boxes import default_spec, unpack_busybox
 
@@ -275,3 +276,122 @@ def test_user_namespace(cli: Cli, open_directory: Path) -> None:
         "sh", "-c", "id -u; cat /proc/self/uid_map; echo > /dev/null && echo null; stat -c %u /bin",
     ]  # fmt: skip
     assert cli("run", "c").stdout.split() == ["0", "0", "100000", "65536", "null", "65534"]
+
+
+@pytest.fixture
+def running(cli: Cli) -> str:
+    """The id of a container that runs."""
+    cli.spec["process"]["args"] = ["sleep", "100"]
+    cli("create", "c")
+    cli("start", "c")
+    return "c"
+
+
+def test_exec_gives_output_and_exit_code(cli: Cli, running: str) -> None:
+    script = 'echo "$A $(pwd) $(id -u) $(id -G)"; exit 6'
+    options = ["-e", "A=b", "--cwd", "/tmp", "-u", "1000:1001", "-g", "7", "--no-new-privs"]
+    done = cli("exec", *options, running, "sh", "-c", script, code=6)
+    assert done.stdout == "b /tmp 1000 1001 7\n"
+
+
+def test_exec_of_a_process_in_a_file(cli: Cli, running: str) -> None:
+    wanted = {**cli.spec["process"], "args": ["sh", "-c", "sleep 0.5; exit 9"]}
+    process, pid_file = cli.base / "process.json", cli.base / "exec.pid"
+    process.write_text(json.dumps(wanted))
+    assert cli("exec", "--process", str(process), running, code=9)
+    cli("exec", "--detach", "--process", str(process), "--pid-file", str(pid_file), running)
+    pid = int(pid_file.read_text())
+    assert pid in json.loads(cli("ps", "-f", "json", running).stdout)
+
+
+def test_exec_with_a_terminal(cli: Cli, running: str) -> None:
+    assert cli("exec", "-t", running, "tty").stdout == "/dev/pts/0\n"
+    assert "needs --console-socket" in cli("exec", "-td", running, "tty", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["exec", "c", "nosuch"], 127, "executable file not found"),
+        (["exec", "c"], 1, "exec needs a program or --process"),
+        (["exec", "-u", "root", "c", "id"], 1, "users and groups are numbers here"),
+        (["exec", "--process", "/nonexistent", "c"], 1, "cannot read process"),
+        (["exec", "--cgroup", "x", "c", "id"], 1, "not supported"),
+        (["exec", "--preserve-fds", "4", "c", "id"], 1, "is not open"),
+        (["resume", "c"], 1, "not paused"),
+        (["update", "--memory", "much", "c"], 1, "invalid value"),
+        (["update", "--resources", "/nonexistent", "c"], 1, "cannot read resources"),
+        (["--systemd-cgroup", "create", "d"], 1, "--systemd-cgroup is not supported"),
+        (["create", "--no-pivot", "d"], 1, "--no-pivot is not supported"),
+    ],
+)
+def test_what_is_refused_in_a_running_container(
+    cli: Cli, running: str, args: list[str], code: int, message: str
+) -> None:
+    stderr = cli(*args, code=code).stderr
+    assert message in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_pause_and_resume(cli: Cli, running: str) -> None:
+    cli("pause", running)
+    assert cli.state()["status"] == "paused"
+    assert "already paused" in cli("pause", running, code=1).stderr
+    assert "paused container" in cli("exec", running, "true", code=1).stderr
+    cli("resume", running)
+    assert cli.state()["status"] == "running"
+    cli("exec", running, "true")
+    cli("pause", running)
+    cli("delete", "--force", running)
+
+
+def test_list_and_ps(cli: Cli, running: str) -> None:
+    listed = json.loads(cli("list", "--format", "json").stdout)
+    assert [(each["id"], each["status"], each["owner"]) for each in listed] == [
+        ("c", "running", "root")
+    ]
+    assert cli("list", "-q").stdout == "c\n"
+    head, line = cli("list").stdout.splitlines()
+    assert (head.split()[:3], line.split()[:3]) == (
+        ["ID", "PID", "STATUS"], ["c", str(listed[0]["pid"]), "running"]
+    )  # fmt: skip
+    assert json.loads(cli("ps", "-f", "json", "c").stdout) == [listed[0]["pid"]]
+    assert cli("ps", "c").stdout.splitlines()[1].split() == [
+        str(listed[0]["pid"]), "sleep", "100"
+    ]  # fmt: skip
+
+
+def test_update(cli: Cli, running: str) -> None:
+    cgroup = Cgroup(cli.spec["linux"]["cgroupsPath"], detect())
+    limit = Path(cgroup.directory("pids"), "pids.max")
+    cli("update", "--pids-limit", "31", running)
+    assert limit.read_text() == "31\n"
+    resources = cli.base / "resources.json"
+    resources.write_text(json.dumps({"pids": {"limit": 32}, "memory": {"limit": 0}, "cpu": None}))
+    cli("update", "--resources", str(resources), running)
+    assert limit.read_text() == "32\n"
+
+
+def test_preserved_descriptors(cli: Cli) -> None:
+    given = cli.base / "given"
+    given.write_text("through descriptor 3")
+    cli.spec["process"]["args"] = ["sh", "-c", "cat <&3; ls /proc/self/fd | wc -l"]
+    (cli.bundle / "config.json").write_text(json.dumps(cli.spec))
+    command = cli.command("run", "--preserve-fds", "1", "-b", str(cli.bundle), "c")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" 3<{given}', "sh", *command],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "through descriptor 35\n", done  # 0, 1, 2, 3 and that of ls itself
+
+
+def test_features_and_version() -> None:
+    command = [sys.executable, "-m", "knarr.runtime.main"]
+    done = subprocess.run([*command, "features"], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["ociVersionMin"] == "1.0.0"
+    assert "rbind" in told["mountOptions"]
+    assert "SCMP_ACT_ERRNO" in told["linux"]["seccomp"]["actions"]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("knarr-runtime version ")
+    assert "\nspec: 1." in done.stdout

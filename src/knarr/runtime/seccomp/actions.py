@@ -43,6 +43,16 @@ _OPERATORS = {
 _ARGUMENTS = 6
 
 
+def action_names() -> list[str]:
+    """The actions that a filter may have."""
+    return list(_ACTIONS)
+
+
+def operator_names() -> list[str]:
+    """The comparisons that a rule may have."""
+    return list(_OPERATORS)
+
+
 def action(name: str, errno_return: int | None) -> int:
     """The value of an action; ``errno_return`` counts for ERRNO and TRACE, EPERM if None.
 
