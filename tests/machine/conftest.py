@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import os
 
-collect_ignore = ["test_machine.py"] if "KNARR_MACHINE_REPORT" in os.environ else ["inside"]
+_IS_INSIDE = "KNARR_MACHINE_REPORT" in os.environ
+
+collect_ignore = ["test_machine.py"] if _IS_INSIDE else ["inside", "legacy"]

@@ -44,11 +44,17 @@ def main() -> None:
     before = time.monotonic()
     child = subprocess.Popen([sys.executable, "-m", "pytest", *job["arguments"]])
     code = _reap_until(child.pid)
-    left = [path.name for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir()]
+    left = [path.name for top in _hierarchies() for path in top.iterdir() if path.is_dir()]
     end = {"event": "ended", "code": code, "seconds": time.monotonic() - before, "cgroups": left}
     os.write(line, json.dumps(end).encode() + b"\n")
     subprocess.run(["/bin/sync"], check=False)
     _power_off()
+
+
+def _hierarchies() -> list[Path]:
+    """The tops of the cgroup trees: one of v2, or one for each set of v1 controllers."""
+    top = Path("/sys/fs/cgroup")
+    return [top] if (top / "cgroup.controllers").exists() else list(top.iterdir())
 
 
 def _loopback_up() -> None:

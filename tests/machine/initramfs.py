@@ -41,16 +41,27 @@ mount --bind /disk/tmp /root/mnt
 mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=666 devpts /root/dev/pts
 mount -t tmpfs shm /root/dev/shm
-mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
-exec switch_root /root {python} {guest} {arguments}
+{cgroups}exec switch_root /root {python} {guest} {arguments}
 """
 
+#: How each kind of host mounts its control groups.
+CGROUPS = {
+    "unified": "mount -t cgroup2 cgroup2 /root/sys/fs/cgroup\n",
+    "legacy": """\
+mount -t tmpfs -o mode=755 cgroup /root/sys/fs/cgroup
+for names in cpu,cpuacct cpuset memory pids blkio devices freezer; do
+  mkdir /root/sys/fs/cgroup/$names
+  mount -t cgroup -o $names cgroup /root/sys/fs/cgroup/$names
+done
+""",
+}
 
-def build(busybox: Path, modules: Path, guest_command: tuple[str, str, str]) -> bytes:
+
+def build(busybox: Path, modules: Path, cgroups: str, guest_command: tuple[str, str, str]) -> bytes:
     """The archive for a kernel whose modules are in ``modules`` (``/lib/modules/<release>``).
 
-    ``guest_command`` is what becomes process 1 after the change of root: interpreter, program,
-    arguments.
+    ``cgroups`` is a key of ``CGROUPS``. ``guest_command`` is what becomes process 1 after the
+    change of root: interpreter, program, arguments.
     """
     files = load_order(modules, WANTED)
     python, guest, arguments = guest_command
@@ -58,7 +69,9 @@ def build(busybox: Path, modules: Path, guest_command: tuple[str, str, str]) -> 
     for directory in ("bin", "modules", "dev"):
         _entry(archive, directory, stat.S_IFDIR | 0o755, b"")
     _entry(archive, "bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes())
-    script = SCRIPT.format(python=python, guest=guest, arguments=arguments)
+    script = SCRIPT.format(
+        python=python, guest=guest, arguments=arguments, cgroups=CGROUPS[cgroups]
+    )
     _entry(archive, "init", stat.S_IFREG | 0o755, script.encode())
     for file in files:
         _entry(archive, f"modules/{file.name}", stat.S_IFREG | 0o644, file.read_bytes())

@@ -1,10 +1,10 @@
 """Booting the machine and listening to it.
 
 The machine has the host's files read-only below an overlay (so the checkout and its virtual
-environment are at the same paths), an empty disk for what it writes, no network, and a cgroup v2
-hierarchy with all controllers. What it needs are Debian packages: qemu-system-x86 (with
-qemu-system-common's virtiofsd, or the package virtiofsd of Debian 13), linux-image-cloud-amd64,
-busybox-static, e2fsprogs.
+environment are at the same paths), an empty disk for what it writes, no network, and control
+groups as hosts of today have them (``unified``: v2 alone) or as old ones (``legacy``: v1 alone).
+What it needs are Debian packages: qemu-system-x86 (with qemu-system-common's virtiofsd, or the
+package virtiofsd of Debian 13), linux-image-cloud-amd64, busybox-static, e2fsprogs.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def run(
     base: Path,
     *,
     timeout: float,
+    cgroups: str = "unified",
     environment: dict[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Result:
@@ -123,7 +124,7 @@ def run(
     guest = str(Path(__file__).with_name("guest.py"))
     archive = base / "initramfs"
     archive.write_bytes(
-        initramfs.build(parts.busybox, parts.modules, (sys.executable, guest, encoded))
+        initramfs.build(parts.busybox, parts.modules, cgroups, (sys.executable, guest, encoded))
     )
     result = Result()
     console = base / "console"

@@ -1,7 +1,7 @@
-"""Tests that need another host than this one: they run in the machine, booted once.
+"""Tests that need another host than this one: they run in the machine, booted once for each kind.
 
-The list is ``selection.txt``. ``KNARR_TEST_REQUIRE=machine`` makes it a failure when the machine
-cannot be made.
+The lists are ``selection.txt`` and ``selection-legacy.txt``. ``KNARR_TEST_REQUIRE=machine`` makes
+it a failure when the machine cannot be made.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from support import probes
 
 from . import initramfs, machine
 
-SELECTION = [
-    line.strip()
-    for line in Path(__file__).with_name("selection.txt").read_text().splitlines()
-    if line.strip() and not line.startswith("#")
-]
-SECONDS = 300.0  # the limit; it takes about one minute on two idle cores
+
+def selected(name: str) -> list[str]:
+    lines = map(str.strip, Path(__file__).with_name(name).read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+#: What runs where, and what must be there.
+HOSTS = {
+    "unified": (selected("selection.txt"), "root,overlay,cgroup2"),
+    "legacy": (selected("selection-legacy.txt"), "root,overlay,cgroup1"),
+}
+SECONDS = 540.0  # the limit; it takes about one minute on two idle cores
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 60)]
 
@@ -35,14 +41,23 @@ def parts() -> machine.Parts:
     pytest.skip(f"machine: {found}")
 
 
+@pytest.fixture(scope="module", params=list(HOSTS))
+def host(request: pytest.FixtureRequest) -> str:
+    """The kind of host that the machine is; booted once for each."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def result(parts: machine.Parts, tmp_path_factory: pytest.TempPathFactory) -> machine.Result:
+def result(
+    host: str, parts: machine.Parts, tmp_path_factory: pytest.TempPathFactory
+) -> machine.Result:
     base = tmp_path_factory.mktemp("machine")
-    require = "root,overlay,cgroup2"
+    selection, require = HOSTS[host]
     return machine.run(
         parts,
-        SELECTION,
+        selection,
         base,
+        cgroups=host,
         timeout=SECONDS,
         environment={"KNARR_TEST_REQUIRE": require, "KNARR_TEST_PATIENCE": "5"},
         progress=lambda line: print(line, file=sys.stderr, flush=True),
@@ -58,12 +73,13 @@ def test_it_boots_and_ends(result: machine.Result) -> None:
     )
 
 
-@pytest.mark.parametrize("path", SELECTION)
-def test_selection(result: machine.Result, path: str) -> None:
-    own = {node: told for node, told in result.outcomes.items() if node.startswith(path)}
-    failed = [f"{node}\n{text}" for node, (outcome, text) in own.items() if outcome == "failed"]
-    assert not failed, f"{len(failed)} failed:\n" + "\n".join(failed)
-    assert any(outcome == "passed" for outcome, _ in own.values()), result.console[-4000:]
+def test_selection(host: str, result: machine.Result) -> None:
+    for path in HOSTS[host][0]:
+        own = {node: told for node, told in result.outcomes.items() if node.startswith(path)}
+        failed = [f"{node}\n{text}" for node, (outcome, text) in own.items() if outcome == "failed"]
+        assert not failed, f"{len(failed)} failed:\n" + "\n".join(failed)
+        passed = [node for node, (outcome, _) in own.items() if outcome == "passed"]
+        assert passed, f"nothing of {path} passed:\n{result.console[-4000:]}"
 
 
 def test_nothing_is_left_in_its_cgroup_tree(result: machine.Result) -> None:
