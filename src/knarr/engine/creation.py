@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from knarr.images.image import Image
     from knarr.oci.digest import DiffID
     from knarr.oci.platform import Platform
+    from knarr.volumes.claims import Use
 
     from .parts import Parts
 
@@ -81,13 +82,16 @@ class Creation:
                 checked = self.check(container_id, chosen, request, image)
                 if shallow_read_only:
                     checked = checked._replace(requested=binds.shallow(checked.requested))
-                record, volumes = await self._parts.workers.run(lambda: self._make(checked))
+                with self._parts.volumes.claims.using() as use:
+                    record, volumes = await self._parts.workers.run(
+                        lambda: self._make(checked, use)
+                    )
+                    live = LiveContainer(record)
+                    live.has_task = False
+                    containers.add(live)
         except BaseException:
             containers.release(chosen)
             raise
-        live = LiveContainer(record)
-        live.has_task = False
-        containers.add(live)
         for volume in volumes:
             self._parts.events.publish("volume", "create", volume, about.VOLUME)
         self._parts.events.publish("container", "create", record.id, about.container(record))
@@ -193,17 +197,17 @@ class Creation:
         except NotFoundError as error:
             raise InvalidArgumentError(error.message) from error
 
-    def _make(self, checked: Checked) -> tuple[Record, list[str]]:
+    def _make(self, checked: Checked, use: Use) -> tuple[Record, list[str]]:
         """In a worker: everything that is stored, with the names of the volumes that are new.
 
-        It takes back what it made when it fails.
+        Its volumes are claimed for ``use``. It takes back what it made when it fails.
         """
         parts, record = self._parts, checked.record
         made: list[str] = []
         try:
             with translated("create the container"):
                 record.mounts = tuple(
-                    self._mount(mount, record.layers, made) for mount in checked.requested
+                    self._mount(mount, record.layers, made, use) for mount in checked.requested
                 )
                 # Those of images that are mounted, too: they stay while the container is there.
                 layers = [*record.layers, *(one for each in record.mounts for one in each.layers)]
@@ -220,7 +224,7 @@ class Creation:
                 faults.point("create.recorded")
         except BaseException:
             parts.snapshots.remove(record.id)
-            for name in made:
+            for name in filter(use.is_alone, made):
                 parts.volumes.remove(name)
             raise
         return record, made
@@ -234,9 +238,11 @@ class Creation:
             if source is not None:
                 fill(source, path)
 
-    def _mount(self, mount: MountRecord, layers: Sequence[DiffID], made: list[str]) -> MountRecord:
+    def _mount(
+        self, mount: MountRecord, layers: Sequence[DiffID], made: list[str], use: Use
+    ) -> MountRecord:
         if mount.kind is MountKind.VOLUME:
-            return self._volume(mount, layers, made)
+            return self._volume(mount, layers, made, use)
         if mount.kind is MountKind.IMAGE and not mount.layers:
             try:
                 image = self._parts.images.resolve(mount.source)
@@ -251,8 +257,10 @@ class Creation:
             raise binds.missing_source(mount)
         return mount
 
-    def _volume(self, mount: MountRecord, layers: Sequence[DiffID], made: list[str]) -> MountRecord:
-        volume, is_new = self._parts.volumes.create(mount.name)
+    def _volume(
+        self, mount: MountRecord, layers: Sequence[DiffID], made: list[str], use: Use
+    ) -> MountRecord:
+        volume, is_new = self._parts.volumes.create(mount.name, use=use)
         if is_new:
             made.append(volume.name)
         path = self._parts.volumes.path(volume.name)

@@ -68,12 +68,13 @@ class Removal:
 
     async def _remove(self, live: LiveContainer, *, volumes: bool) -> None:
         record = live.record
-        names = self._own_volumes(record) if volumes else []
-        erasing = self._parts.workers.run(lambda: self._erase(record, names))
-        if live.has_task:
-            gone, _ = await asyncio.gather(erasing, self._forget_task(record))
-        else:
-            gone = await erasing
+        with contextlib.ExitStack() as claims:
+            names = self._own_volumes(record, claims) if volumes else []
+            erasing = self._parts.workers.run(lambda: self._erase(record, names))
+            if live.has_task:
+                gone, _ = await asyncio.gather(erasing, self._forget_task(record))
+            else:
+                gone = await erasing
         for name in gone:
             self._parts.events.publish("volume", "destroy", name, about.VOLUME)
 
@@ -85,15 +86,19 @@ class Removal:
         except KnarrError as error:
             _log.warning("container=%s cleaning up failed: %s", record.short_id, error)
 
-    def _own_volumes(self, record: Record) -> list[str]:
-        """The anonymous volumes that no other container uses."""
-        return [
-            mount.name
-            for mount in record.mounts
-            if mount.kind is MountKind.VOLUME
-            and mount.anonymous
-            and not any(_uses(live, mount.name, record.id) for live in self._parts.containers)
-        ]
+    def _own_volumes(self, record: Record, claims: contextlib.ExitStack) -> list[str]:
+        """The anonymous volumes that no other container uses, claimed in order to remove them."""
+        found = []
+        for mount in record.mounts:
+            if mount.kind is not MountKind.VOLUME or not mount.anonymous:
+                continue
+            try:
+                claims.enter_context(self._parts.volumes.claims.removing(mount.name))
+            except ConflictError:
+                continue  # a container is being made that uses it, or it is going already
+            if not any(_uses(live, mount.name, record.id) for live in self._parts.containers):
+                found.append(mount.name)
+        return found
 
     def _erase(self, record: Record, volumes: list[str]) -> list[str]:
         """In a worker: everything that is stored; the names of the volumes that went with it."""

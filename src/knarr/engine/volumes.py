@@ -71,15 +71,16 @@ class Volumes:
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Delete one that no container uses."""
-        users = self._users().get(name)
-        if users:
-            raise ConflictError(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        try:
-            await self._parts.workers.run(lambda: self._parts.volumes.remove(name))
-        except NotFoundError:
-            if force:
-                return
-            raise
+        with self._parts.volumes.claims.removing(name):
+            users = self._users().get(name)
+            if users:
+                raise ConflictError(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            try:
+                await self._parts.workers.run(lambda: self._parts.volumes.remove(name))
+            except NotFoundError:
+                if force:
+                    return
+                raise
         self._parts.trash.empty_soon()
         self._publish("destroy", name)
 

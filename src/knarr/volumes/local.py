@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from knarr.api import timestamps
 from knarr.api.volumes import Volume
 from knarr.errors import InvalidArgumentError, NotFoundError, UnimplementedError
+from knarr.volumes.claims import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from knarr.metadata.database import Database
     from knarr.metadata.volumes import VolumeRow
     from knarr.snapshots.trash import Trash
+    from knarr.volumes.claims import Use
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
@@ -32,6 +34,7 @@ class VolumeStore:
         self._table = database.volumes
         self._root = root
         self._trash = trash
+        self.claims = Claims()
 
     def create(
         self,
@@ -40,8 +43,12 @@ class VolumeStore:
         driver: str = "",
         labels: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
+        use: Use | None = None,
     ) -> tuple[Volume, bool]:
-        """The volume ``name``, and whether it is new; an empty name makes an anonymous one."""
+        """The volume ``name``, and whether it is new; an empty name makes an anonymous one.
+
+        It is claimed for ``use``; raises ``ConflictError`` when it is being removed.
+        """
         if driver not in {"", "local"}:
             raise NotFoundError(
                 f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not '
@@ -64,10 +71,12 @@ class VolumeStore:
                 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host '
                 "directory, use absolute path"
             )
-        self.path(name).mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._root.chmod(0o711)
-        made = self._table.insert(name, own_labels, {}, time.time_ns())
-        return self.get(name), made
+        with contextlib.ExitStack() as stack:
+            (use or stack.enter_context(self.claims.using())).claim(name)
+            self.path(name).mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._root.chmod(0o711)
+            made = self._table.insert(name, own_labels, {}, time.time_ns())
+            return self.get(name), made
 
     def path(self, name: str) -> Path:
         """The directory that containers see."""
