@@ -133,7 +133,7 @@ def _bind(mount: Mount, point: str) -> MountRecord:
 def _volume(mount: Mount, point: str) -> MountRecord:
     _only(mount, "VolumeOptions")
     options = mount.volume_options
-    subpath = options.subpath if options else ""
+    subpath = _subpath(mount, options.subpath if options else "")
     if subpath and not mount.source:
         raise _invalid(mount, "must not set Subpath when using anonymous volumes")
     if mount.read_only and not mount.source:
@@ -151,7 +151,7 @@ def _volume(mount: Mount, point: str) -> MountRecord:
         mode="z",
         anonymous=not mount.source,
         copy=not (options and options.no_copy),
-        subpath=_subpath(mount, subpath),
+        subpath=subpath,
         specified=True,
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Mount = dict[str, Any]
 
-_SWITCHES = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive")
+_SWITCHES = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")
 _KINDS_OF_OPTIONS = {
     "BindOptions": ("bind", "bind-*"),
     "VolumeOptions": ("volume", "volume-*"),
@@ -55,16 +55,18 @@ def _check(mount: Mount) -> None:
 
 def _check_recursion(mount: Mount) -> None:
     options = mount.get("BindOptions", {})
-    if not options.get("ReadOnlyForceRecursive"):
-        return
-    missing = ""
-    if not mount.get("ReadOnly"):
+    word = missing = ""
+    if options.get("ReadOnlyNonRecursive"):
+        word = "writable"
+    elif options.get("ReadOnlyForceRecursive"):
+        word = "readonly"
+        if options.get("Propagation") != "rprivate":
+            missing = "bind-propagation=rprivate"
+    if word and not mount.get("ReadOnly"):
         missing = "readonly"
-    elif options.get("Propagation") != "rprivate":
-        missing = "bind-propagation=rprivate"
     if missing:
         raise BadValueError(
-            f"option 'bind-recursive=readonly' requires '{missing}' to be specified in conjunction"
+            f"option 'bind-recursive={word}' requires '{missing}' to be specified in conjunction"
         )
 
 
@@ -101,6 +103,10 @@ def _set_propagation(mount: Mount, _key: str, value: str) -> None:
 
 def _set_non_recursive(mount: Mount, key: str, value: str) -> None:
     mount.setdefault("BindOptions", {})["NonRecursive"] = _boolean(key, value)
+
+
+def _set_creation(mount: Mount, key: str, value: str) -> None:
+    mount.setdefault("BindOptions", {})["CreateMountpoint"] = _boolean(key, value)
 
 
 def _set_recursion(mount: Mount, key: str, value: str) -> None:
@@ -182,6 +188,7 @@ _SETTERS: dict[str, Callable[[Mount, str, str], None]] = {
     "bind-propagation": _set_propagation,
     "bind-nonrecursive": _set_non_recursive,
     "bind-recursive": _set_recursion,
+    "bind-create-src": _set_creation,
     "volume-nocopy": _set_no_copy,
     "volume-label": _set_label,
     "volume-driver": _set_driver,

@@ -61,17 +61,13 @@ def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
     )
     yield _mount("/sys", "sysfs", "sysfs", [*_SAFE, *access])
     yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_SAFE, "relatime", *access])
+    yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
     if inputs.join.ipc:
-        yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
         place = f"X-knarr.mount-namespace={inputs.join.shm}"
         yield _mount(_SHM, "bind", _SHM, ["bind", *_SAFE, place])
-        return
-    if host.ipc_mode == "host":
-        yield _mount("/dev/mqueue", "bind", "/dev/mqueue", ["rbind", *_SAFE])
+    elif host.ipc_mode == "host":
         yield _mount(_SHM, "bind", _SHM, ["rbind", *_SAFE])
-        return
-    yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
-    if host.ipc_mode != "none":
+    elif host.ipc_mode != "none":
         size = f"size={host.shm_size}"
         yield _mount(_SHM, "tmpfs", "shm", [*_SAFE, "mode=1777", size])
 
