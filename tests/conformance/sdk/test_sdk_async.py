@@ -92,8 +92,8 @@ def test_streams_in_both_directions(go: Go) -> None:
         async with engine.containers.create("busybox", ["cat"], stdin=True, network="none") as made:
             async with made.attach(stdin=True) as stream:
                 await made.start()
-                await stream.send(b"to and fro\n")
-                assert await anext(stream) == ("stdout", b"to and fro\n")
+                await stream.send(b"there and back\n")
+                assert await anext(stream) == ("stdout", b"there and back\n")
                 async with made.exec_stream(["cat"], stdin=True) as process:
                     await process.send(b"beside\n")
                     assert await anext(process) == ("stdout", b"beside\n")

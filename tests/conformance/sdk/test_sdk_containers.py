@@ -197,8 +197,8 @@ def test_attach(box: knarr.Engine) -> None:
     with box.containers.create("busybox", ["cat"], stdin=True, network="none") as made:
         with made.attach(stdin=True) as stream:
             made.start()
-            stream.send(b"to and fro\n")
-            assert next(stream) == ("stdout", b"to and fro\n")
+            stream.send(b"there and back\n")
+            assert next(stream) == ("stdout", b"there and back\n")
             stream.close_stdin()
             assert list(stream) == []
         assert made.wait() == 0

@@ -217,10 +217,10 @@ def test_attach_goes_both_ways(go: Go) -> None:
     async def use(engine: knarr.AsyncEngine) -> None:
         async with container(engine).attach(stdin=True) as stream:
             assert await anext(stream) == ("stdout", b"ready")
-            await stream.send(b"to and ")
-            await stream.send(b"fro")
+            await stream.send(b"there and ")
+            await stream.send(b"back")
             await stream.close_stdin()
-            assert [each async for each in stream] == [("stderr", b"to and fro")]
+            assert [each async for each in stream] == [("stderr", b"there and back")]
 
     go(echo, use)
 

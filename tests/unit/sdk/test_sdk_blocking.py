@@ -253,10 +253,10 @@ def test_attach_goes_both_ways(use: Use) -> None:
     container = knarr.Container(use(echo)._transport, "x")
     with container.attach(stdin=True) as stream:
         assert next(stream) == ("stdout", b"ready")
-        stream.send(b"to and ")
-        stream.send(b"fro")
+        stream.send(b"there and ")
+        stream.send(b"back")
         stream.close_stdin()
-        assert list(stream) == [("stderr", b"to and fro")]
+        assert list(stream) == [("stderr", b"there and back")]
 
 
 def test_communicate_sends_more_than_any_buffer(use: Use) -> None:
