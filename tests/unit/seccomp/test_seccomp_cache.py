@@ -69,6 +69,17 @@ def test_a_damaged_file_is_made_anew(
     assert file.read_bytes() == whole
 
 
+def test_a_file_of_another_filter_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the names of two filters meet: the key inside decides."""
+    program = seccomp.compile(FILTER, str(tmp_path))
+    (file,) = tmp_path.iterdir()
+    cache._write(str(file), b"another key", program[:8])
+    monkeypatch.setattr(cache, "_programs", {})
+    assert seccomp.compile(FILTER, str(tmp_path)) == program
+
+
 def test_a_link_in_place_of_a_file_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +124,7 @@ def test_the_library_is_loaded_only_to_compile() -> None:
         "from knarr.sys import seccomp as library\n"
         "assert library._library is None\n"
         "loaded = set(sys.modules)\n"
-        "assert not loaded & {'msgspec', 'asyncio', 'pathlib', 'dataclasses'}, loaded\n"
+        "assert not loaded & {'msgspec', 'asyncio', 'pathlib', 'hashlib'}, loaded\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,22 +1,27 @@
 """Compiled filters, kept in memory and on disk: compiling takes a tenth of a second.
 
 ```
-<directory>/<sha256 of version, machine and filter>.bpf     the program, then its SHA-256
+<directory>/<CRC-32 and size of the key>.bpf     CRC-32 of the rest, size of the key, key, program
 ```
 
+The key is version, machine and filter, in full: two filters whose names meet are told apart.
+
 Law: a file is staged under a name of its own and renamed, so that readers see all or nothing; one
-that does not match its digest is compiled anew. No fsync: after a power cut the digest decides.
-The directory belongs to root and dies with ``/run``, or with an upgrade of libseccomp that one
-wants to make use of.
+whose key or sum does not match is compiled anew. No fsync: after a power cut the sum decides. A
+sum and not a digest, because the directory is root's and a library for digests costs the
+supervisor half a megabyte. The directory dies with ``/run``, or with an upgrade of libseccomp that
+one wants to make use of.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import marshal
 import os
+import struct
+import sys
 import threading
+import zlib
 from typing import TYPE_CHECKING, cast
 
 from knarr.errors import InvalidArgumentError
@@ -29,8 +34,9 @@ if TYPE_CHECKING:
 DIRECTORY = "/run/knarr/seccomp"
 _VERSION = "2"  # of the compiler; raise it when the same filter makes another program
 _KEPT = 32
-_DIGEST = 32
-_LIMIT = 4096 * 8 + _DIGEST  # BPF_MAXINSNS instructions
+_HEAD = struct.Struct("=II")
+_LONGEST_KEY = 1 << 20
+_LIMIT = _HEAD.size + _LONGEST_KEY + 4096 * 8  # BPF_MAXINSNS instructions
 _programs: dict[bytes, bytes] = {}
 _lock = threading.Lock()
 
@@ -45,13 +51,13 @@ def compile(filter_: Seccomp, directory: str | None = DIRECTORY) -> bytes:  # no
     program = _programs.get(key)
     if program is not None:
         return program
-    path = f"{directory}/{key.hex()}.bpf" if directory else None
-    program = _read(path) if path else None
+    path = f"{directory}/{zlib.crc32(key):08x}-{len(key)}.bpf" if directory else None
+    program = _read(path, key) if path else None
     if program is None:
         program = compiler.build(filter_)
-        if path:
+        if path and len(key) <= _LONGEST_KEY:
             with contextlib.suppress(OSError):
-                _write(path, program)
+                _write(path, key, program)
     with _lock:
         if len(_programs) >= _KEPT:
             _programs.pop(next(iter(_programs)))
@@ -86,11 +92,10 @@ _FLAGS = {
 def _key(filter_: Seccomp) -> bytes:
     # marshal's version 2 has no references: equal values give equal bytes, in 0.05 ms where json
     # takes 0.3. Another order of keys is another key, which costs one more compilation.
-    content = marshal.dumps((_VERSION, os.uname().machine, cast("dict[str, str]", filter_)), 2)
-    return hashlib.sha256(content).digest()
+    return marshal.dumps((_VERSION, os.uname().machine, cast("dict[str, str]", filter_)), 2)
 
 
-def _read(path: str) -> bytes | None:
+def _read(path: str, key: bytes) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -99,19 +104,23 @@ def _read(path: str) -> bytes | None:
         content = os.read(descriptor, _LIMIT + 1)
     finally:
         os.close(descriptor)
-    program, digest = content[:-_DIGEST], content[-_DIGEST:]
-    if not program or len(program) % 8 or hashlib.sha256(program).digest() != digest:
+    if len(content) < _HEAD.size:
+        return None
+    total, size = _HEAD.unpack_from(content)
+    found, program = content[_HEAD.size :][:size], content[_HEAD.size + size :]
+    if found != key or not program or len(program) % 8 or zlib.crc32(content[4:]) != total:
         return None
     return program
 
 
-def _write(path: str, program: bytes) -> None:
+def _write(path: str, key: bytes, program: bytes) -> None:
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     staged = f"{path}.{os.getpid()}.{threading.get_ident()}"
     mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(staged, mode, 0o600)
     try:
-        os.write(descriptor, program + hashlib.sha256(program).digest())
+        rest = len(key).to_bytes(4, sys.byteorder) + key + program
+        os.write(descriptor, zlib.crc32(rest).to_bytes(4, sys.byteorder) + rest)
     finally:
         os.close(descriptor)
     os.rename(staged, path)
