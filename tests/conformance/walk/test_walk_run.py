@@ -1,0 +1,162 @@
+"""``docker run``: what the options do in the container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from support.walk import CONTAINER, Step, Walk, docker, fields
+
+
+def run(options: str, script: str, **how: str) -> Step:
+    """``docker run --rm`` of a shell script."""
+    return docker(f"run --rm --network none {options} busybox sh -c '{script}'", **how)
+
+
+WALKS = (
+    Walk(
+        "output",
+        (
+            run("", "echo out; echo err >&2; exit 3"),
+            docker("run --rm -i --network none busybox cat", "in\nput\n"),
+            docker("run --rm --network none busybox cat", "not passed on"),
+            docker(
+                "run --rm -i -a stdin -a stdout --network none busybox sh", "echo a; echo b >&2"
+            ),
+            docker("run --rm -a stderr --network none busybox sh -c 'echo a; echo b >&2'"),
+            run("-t", "stty size; tty; echo x >&2"),
+            docker(
+                "run --rm -it --network none busybox sh -c 'read x; echo got $x'",
+                "word\n",
+                tty=True,
+            ),
+            run("", "kill -9 $$"),
+            run("", "kill -TERM $$; echo alive"),
+            run("", "exit 300"),
+        ),
+    ),
+    Walk(
+        "environment",
+        (
+            run("-e A=1 -e B -e HOME=/x --env-file env", "env | sort", out="lines"),
+            run("-u app", "id; env | sort; pwd"),
+            run(
+                "-u 5:6 --group-add extra --group-add 77 -w /new/dir", "id; pwd; stat -c %u:%g:%a ."
+            ),
+            run("-u nobody:extra", "id"),
+            run("--hostname h --domainname d.e", "hostname; cat /etc/hostname; cat /etc/hosts"),
+            run("--add-host a:1.2.3.4 --add-host b:::1", 'cat /etc/hosts | grep -E "a$|b$"'),
+            run("--dns 9.9.9.9 --dns-search x.y --dns-option ndots:3", "cat /etc/resolv.conf"),
+            run("-it=false", "ls -l /proc/self/fd | wc -l"),
+            run("", 'cat /proc/1/cmdline | tr "\\\\0" " "; echo; cat /proc/1/oom_score_adj'),
+            run("--oom-score-adj 77", "cat /proc/1/oom_score_adj"),
+        ),
+        ("newer-hosts",),
+        files={"env": "# comment\nC=3\nD=a b\n"},
+    ),
+    Walk(
+        "isolation",
+        (
+            run("", 'grep -E "Cap|NoNew|Seccomp:" /proc/self/status'),
+            run("--cap-drop all", "grep Cap /proc/self/status"),
+            run("--cap-add sys_admin --cap-drop chown", "grep Cap /proc/self/status"),
+            run("-u app --cap-add net_admin", "grep Cap /proc/self/status"),
+            run("--security-opt no-new-privileges", "grep NoNew /proc/self/status"),
+            run("--security-opt seccomp=unconfined", "grep Seccomp: /proc/self/status"),
+            run("", "ls -A /; ls /etc"),
+            run("", "ls /dev; stat -c %a:%t:%T /dev/null /dev/console; readlink /dev/fd"),
+            run(
+                "",
+                'mount | cut -d" " -f3,5,6 | grep -vE "^/ |cgroup|resolv|hosts|hostname" | '
+                "sed s/,size=4k// | sort",
+            ),
+            run(
+                "--read-only --tmpfs /tmp:size=1m",
+                "touch /x; touch /tmp/x; echo $?; df -k /tmp | tail -1",
+            ),
+            run(
+                "",
+                "cat /proc/kcore; echo x > /proc/sys/kernel/hostname; ls /sys/firmware; "
+                "mount -t tmpfs x /tmp",
+            ),
+            run("--pid host", "test -d /proc/2 && cat /proc/2/comm"),
+            run("--ipc none", "ls /dev/shm"),
+            run("--shm-size 1m", "df -k /dev/shm | tail -1"),
+            run("--sysctl net.ipv4.ip_forward=1", "cat /proc/sys/net/ipv4/ip_forward"),
+            run(
+                "--device /dev/zero:/dev/z:r",
+                "ls -l /dev/z | cut -x1-10; head -c 1 /dev/z | od -c; echo x > /dev/z",
+            ),
+            run("--ulimit nofile=100:200 --ulimit core=0", "ulimit -n; ulimit -Hn; ulimit -c"),
+        ),
+        ("dockerenv", "masked-paths"),
+    ),
+    Walk(
+        "limits",
+        (
+            run(
+                "-m 64m --memory-swap 64m --cpus 0.5 --pids-limit 50 --cpu-shares 5 "
+                "--cpuset-cpus 0",
+                "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.shares "
+                "cpu/cpu.cfs_quota_us cpuset/cpuset.cpus",
+            ),
+            docker(
+                "run --name hog --network none -m 16m --memory-swap 16m busybox sh -c "
+                "'x=a; while :; do x=$x$x; done'"
+            ),
+            docker(
+                "inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}} {{.State.Status}}' hog"
+            ),
+        ),
+    ),
+    Walk(
+        "mounts",
+        (
+            docker("volume create named"),
+            run(
+                "-v named:/v -v {tmp}:/t:ro", "echo x > /v/f; touch /t/y; cat /t/sub/file; ls -a /v"
+            ),
+            run("--mount type=volume,src=named,dst=/v,readonly", "cat /v/f; touch /v/g"),
+            run("-v {tmp}/new:/n", "touch /n/made; stat -c %a /n"),
+            docker("run --rm --network none -v named:/home busybox ls /home"),
+            docker("run --rm --network none -v copied:/etc busybox ls /etc"),
+            docker("run --rm --network none -v copied:/c busybox ls /c"),
+            run("-v anon:/bin/new", "stat -c %a /bin/new"),
+            docker("run --name src --network none -v /data busybox sh -c 'echo d > /data/f'"),
+            fields("container", "src"),
+            docker("rm -v src"),
+            docker("volume ls -q", out="lines"),
+            run(
+                "--mount type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700",
+                "stat -c %a /t; df -k /t | tail -1",
+            ),
+            run("-v {tmp}/sub/file:/etc/passwd", "cat /etc/passwd; id -u"),
+        ),
+        (
+            *(one for one in CONTAINER if one != "network-id-early"),
+            "init-layer",
+            "sandbox-of-the-dead",
+        ),
+        {"sub/file": "x:x:0:0:x:/:/bin/sh\n"},
+    ),
+    Walk(
+        "files",
+        (
+            docker("run -d --cidfile cid --name x1 --network none busybox sleep 100"),
+            docker("run --cidfile cid --network none busybox true"),
+            docker("run -d --name x1 --network none busybox true"),
+            docker(
+                "run --rm --name x3 --network container:x1 --pid container:x1 busybox ps -o comm"
+            ),
+            docker("run --rm --network none --ipc container:x1 busybox true"),
+            docker("run --rm --network none --volumes-from x1 busybox true"),
+        ),
+        ("other-words",),
+    ),
+)
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+def test_walk(walked: Callable[[Walk], None], walk: Walk) -> None:
+    walked(walk)
