@@ -31,7 +31,9 @@ MESSAGES = (
 )
 
 
-def field(schema: dict[str, Any], all_: dict[str, Any], depth: int = 0) -> Any:
+def field(  # noqa: PLR0911 - one for each kind of schema
+    schema: dict[str, Any], all_: dict[str, Any], depth: int = 0
+) -> Any:
     """The short form of a schema."""
     if "$ref" in schema:
         return field(all_[schema["$ref"].rpartition("/")[2]], all_, depth + 1)

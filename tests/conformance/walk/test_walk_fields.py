@@ -32,7 +32,7 @@ LISTED = {
     r".*\.KernelMemoryTCP is missing": "gone from Docker and from the kernel",
     r"Container\w+\.Mounts\[\]\.(Driver|Name) is missing": "only volumes have one",
     r"ContainerSummary\.SizeRw is missing": "left out when 0",
-    r".*\.(ImageManifestDescriptor|Descriptor|Manifests) is missing": "of Docker's containerd store",
+    r".*\.(ImageManifestDescriptor|Descriptor|Manifests) is missing": "of containerd's store",
     r"Network\.Peers is missing": "of swarm",
     r"SystemInfo\.Swarm\.(Cluster|Managers|Nodes) is missing": "there is no swarm",
     r"Volume\.ClusterVolume is missing": "of swarm",
