@@ -16,8 +16,12 @@ GROUPS = {
 
 _CONTAINER = {
     "attach": "Connect the standard streams to a running container",
+    "commit": "Make an image of what a container has changed",
+    "cp": "Copy files between a container and this machine",
     "create": "Make a container without starting it",
+    "diff": "Show what a container has changed in its files",
     "exec": "Run a further program in a running container",
+    "export": "Write the files of a container to a tar archive",
     "inspect": "Show all that is known of containers",
     "kill": "Send a signal to running containers",
     "logs": "Show what a container wrote",

@@ -88,11 +88,11 @@ class Session:
         connection.send(method, self._prefix + path + http.query(query), payload, headers)
         return connection
 
-    def upload(self, path: str, query: Query, body: Upload) -> Response:
-        """POST a tar stream."""
+    def upload(self, path: str, query: Query, body: Upload, *, method: str = "POST") -> Response:
+        """Send a tar stream."""
         target = self._prefix + path + http.query(query)
         headers = [("Content-Type", "application/x-tar")]
-        self._connection.send("POST", target, body, headers)
+        self._connection.send(method, target, body, headers)
         return receive(self._connection)
 
     def call(self, method: str, path: str, query: Query = (), body: object = None) -> Response:

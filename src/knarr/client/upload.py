@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import BinaryIO, Protocol
 
     class Upload(Protocol):
         """A body that sends itself."""
@@ -109,3 +109,53 @@ class StreamUpload:
             sent += len(block)
             self._progress(sent)
         sock.sendall(b"0\r\n\r\n")
+
+
+class WrittenUpload:
+    """What a function writes, sent in chunks as it comes. ``progress`` gets the sizes of pieces."""
+
+    def __init__(self, write: Callable[[BinaryIO], None], progress: Callable[[int], None]) -> None:
+        self._write = write
+        self._progress = progress
+
+    @property
+    def framing(self) -> tuple[str, str]:
+        """The end is marked by an empty chunk."""
+        return "Transfer-Encoding", "chunked"
+
+    def start(self, sock: _socket.socket) -> Sending:
+        """Begin to write and to send."""
+        return Sending(self.send, sock)
+
+    def send(self, sock: _socket.socket) -> None:
+        """Send until the function has written everything."""
+        chunks = _Chunks(sock, self._progress)
+        self._write(chunks)  # type: ignore[arg-type]  # only ``write`` is used of the file
+        chunks.flush()
+        sock.sendall(b"0\r\n\r\n")
+
+
+class _Chunks:
+    """A file that sends what is written to it."""
+
+    def __init__(self, sock: _socket.socket, progress: Callable[[int], None]) -> None:
+        self._sock = sock
+        self._progress = progress
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Take ``data``, and send it when there is enough."""
+        self._waiting.append(data)
+        self._bytes += len(data)
+        if self._bytes >= _BLOCK:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what is waiting."""
+        if not self._bytes:
+            return
+        self._sock.sendall(b"%x\r\n%b\r\n" % (self._bytes, b"".join(self._waiting)))
+        self._progress(self._bytes)
+        self._waiting, self._bytes = [], 0
