@@ -81,7 +81,9 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
         stack.callback(database.close)
         trash = Trash(options.data_root)
         layers, snapshots = await workers.run(
-            lambda: open_stores(options.data_root, options.exec_root, backend=options.backend)
+            lambda: open_stores(
+                options.data_root, options.exec_root, backend=options.backend, trash=trash
+            )
         )
         images = ImageStore(database, BlobStore(options.data_root / "content"), layers)
         await workers.run(images.recover)

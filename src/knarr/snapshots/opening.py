@@ -38,15 +38,17 @@ _log = logging.getLogger(__name__)
 
 
 def open_stores(
-    data_root: Path, exec_root: Path, *, backend: str | None = None
+    data_root: Path, exec_root: Path, *, backend: str | None = None, trash: Trash | None = None
 ) -> tuple[LayerStore, Snapshotter]:
     """The layers and the snapshots of ``data_root``, with mount points below ``exec_root``.
 
     Without ``backend`` the best one that this kernel really mounts is taken. What earlier engines
     left half-made is taken away; layers that another back end had stored are taken over, so call
-    it once for a data root. Raises UnavailableError when the wanted back end does not work.
+    it once for a data root. ``trash`` is that of the data root, if others put things there too:
+    two of them would delete the same things side by side. Raises UnavailableError when the wanted
+    back end does not work.
     """
-    trash = Trash(data_root)
+    trash = trash or Trash(data_root)
     files = Shelf(data_root, trash, ".erofs")
     directories = Shelf(data_root, trash, "")
     files.recover()
