@@ -9,6 +9,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.client.session import Query
 
+_SYSTEMS = frozenset(
+    (
+        *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js"),
+        *("linux", "nacl", "netbsd", "openbsd", "plan9", "solaris", "windows", "zos"),
+    )
+)
+_KNOWN = frozenset(
+    (
+        *("386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips"),
+        *("mipsle", "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le"),
+        *("riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
+    )
+)
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
 
 
@@ -29,13 +42,21 @@ def parse(text: str) -> dict[str, str]:
     """
     names = ("os", "architecture", "variant")
     parts = text.lower().split("/")
-    if len(parts) > len(names) or not all(
-        part.replace("_", "").replace("-", "").replace(".", "").isalnum() for part in parts
-    ):
-        raise CommandError(
-            f'error parsing specified platform: "{text}": '
-            "cannot parse platform specifier: invalid argument"
-        )
+    if len(parts) > len(names):
+        raise _bad(text, "cannot parse platform specifier")
+    for part in parts:
+        if not part.replace("_", "a").replace("-", "a").replace(".", "a").isalnum():
+            raise CommandError(
+                f'error parsing specified platform: "{part}" is an invalid component of "{text}": '
+                'platform specifier component must match "^[A-Za-z0-9_.-]+$": invalid argument'
+            )
+    alone = parts[0]
+    if len(parts) == 1 and alone not in _SYSTEMS and _ARCHITECTURES.get(alone, alone) not in _KNOWN:
+        raise _bad(text, "unknown operating system or architecture")
     if len(parts) > 1:
         parts[1] = _ARCHITECTURES.get(parts[1], parts[1])
     return dict(zip(names, parts, strict=False))
+
+
+def _bad(text: str, reason: str) -> CommandError:
+    return CommandError(f'error parsing specified platform: "{text}": {reason}: invalid argument')

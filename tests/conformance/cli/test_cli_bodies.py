@@ -64,6 +64,15 @@ FLAGS = [
     "--gpus device=1",
     "--platform linux/arm64 --name foo --cidfile cid",
     "--cpu-rt-period 1 --cpu-rt-runtime 2",
+    "-v c:/x:/y -v d:/z -v ab -v ~/x:/y --volumes-from a --volumes-from b:ro",
+    "--mount type=bind,src=/a,dst=/x,readonly,bind-recursive=writable",
+    "--mount type=bind,src=/a,dst=/x,readonly,bind-recursive=readonly,bind-propagation=rprivate",
+    "--mount type=volume,src=v,dst=/x,volume-subpath=a/b,ro",
+    "--network host --link a",
+    "--network container:x --link a:b",
+    "--network none --mac-address 02:00:00:00:00:01 --ip 1.2.3.4",
+    "--platform linux --pull= --quiet",
+    "--ulimit nofile=5 --ulimit nofile=6:7 --ulimit core=0:-1",
 ]
 
 

@@ -43,9 +43,8 @@ def request_body(call: Call) -> dict[str, Any]:
 
 def with_hint(error: Exception, words: str, code: int) -> CommandError:
     """An error with the program's name and a hint."""
-    text = message(error).removesuffix(".")
     return CommandError(
-        f"{PROGRAM}: {text}\n\nRun '{PROGRAM} {words} --help' for more information", code
+        f"{PROGRAM}: {message(error)}\n\nRun '{PROGRAM} {words} --help' for more information", code
     )
 
 
@@ -71,7 +70,7 @@ def _exit_code(text: str) -> int:
 def check_pull(flags: Flags) -> None:
     """Refuse an unknown ``--pull``."""
     policy = flags.text("pull")
-    if policy not in _PULL_POLICIES:
+    if policy not in _PULL_POLICIES and policy:
         raise CommandError(
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"'
         )
@@ -89,6 +88,10 @@ def create(call: Call, body: dict[str, Any]) -> str:
 
     Errors: ``EngineError``; ``CommandError`` if the file of ``--cidfile`` is in the way.
     """
+    if platform := call.flags.text("platform"):
+        from knarr.cli.platforms import parse
+
+        parse(platform)
     path = call.flags.text("cidfile")
     if path and _exists(path):
         raise CommandError(
@@ -120,7 +123,7 @@ def _create(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     try:
         made: dict[str, Any] = call.session.post("/containers/create", query, body)
     except KnarrError as error:
-        if policy != "missing" or getattr(error, "status", 0) != 404:
+        if policy not in ("missing", "") or getattr(error, "status", 0) != 404:
             raise
         print(f"Unable to find image '{_with_tag(body['Image'])}' locally", file=sys.stderr)
         _pull(call, body["Image"])

@@ -20,11 +20,20 @@ def read(paths: Iterable[str], lookup: Lookup | None) -> list[str]:
     """
     found = []
     for path in paths:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                line = _line(path, number, raw)
-                if line and (entry := _entry(path, line, lookup)) is not None:
-                    found.append(entry)
+        try:
+            found += _read(path, lookup)
+        except IsADirectoryError:
+            raise CommandError(f"invalid env file ({path}): read {path}: is a directory") from None
+    return found
+
+
+def _read(path: str, lookup: Lookup | None) -> list[str]:
+    found = []
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, 1):
+            line = _line(path, number, raw)
+            if line and (entry := _entry(path, line, lookup)) is not None:
+                found.append(entry)
     return found
 
 

@@ -129,13 +129,8 @@ def _endpoint(attachment: Json) -> Json:
     target = attachment["Target"]
     if not target.strip():
         raise CommandError("no name set for network")
-    if not _is_user_defined(target):
-        if attachment.get("Aliases"):
-            raise CommandError(
-                "network-scoped aliases are only supported for user-defined networks"
-            )
-        if attachment.get("Links") and target not in ("default", "bridge"):
-            raise CommandError("links are only supported for user-defined networks")
+    if not _is_user_defined(target) and attachment.get("Aliases"):
+        raise CommandError("network-scoped aliases are only supported for user-defined networks")
     endpoint = {
         key: attachment[key]
         for key in ("Aliases", "DriverOpts", "GwPriority", "MacAddress")

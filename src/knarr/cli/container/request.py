@@ -74,7 +74,6 @@ _LISTS = {
 _CONFIG_TEXTS = {
     "domainname": "Domainname",
     "hostname": "Hostname",
-    "mac-address": "MacAddress",
     "stop-signal": "StopSignal",
     "user": "User",
     "workdir": "WorkingDir",
@@ -94,10 +93,6 @@ def build(flags: Flags, image: str, command: Sequence[str]) -> Json:
         raise CommandError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
     _check_modes(flags)
     _check_address(flags.text("mac-address"))
-    if platform := flags.text("platform"):
-        from knarr.cli.platforms import parse
-
-        parse(platform)
     body = _config(flags, image, command)
     host = _host_config(flags)
     attachments = flags.many("network")
@@ -269,7 +264,7 @@ _CONVERTED: dict[str, tuple[str, Callable[[list[Any]], object]]] = {
 
 def _check_modes(flags: Flags) -> None:
     pid = flags.text("pid")
-    if pid not in ("", "host", "private") and not pid.removeprefix("container:") != pid:
+    if pid not in ("", "host", "private") and not pid[:10] == "container:" != pid:
         raise CommandError("--pid: invalid PID mode")
     for flag, allowed, name in (
         ("uts", ("", "host"), "UTS"),
@@ -332,12 +327,10 @@ def _add_volumes(flags: Flags, body: Json, host: Json) -> None:
     binds: list[str] = []
     volumes: Json = {}
     for text in dict.fromkeys(flags.many("volume")):
-        source, colon, rest = text.partition(":")
-        if not text:
-            raise CommandError("invalid empty volume spec")
-        if not colon:
+        if not _has_source(text):
             volumes[text] = {}
             continue
+        source, _, rest = text.partition(":")
         if source.startswith("."):
             from os.path import abspath
 
@@ -347,3 +340,28 @@ def _add_volumes(flags: Flags, body: Json, host: Json) -> None:
         host["Binds"] = binds
     if volumes:
         body["Volumes"] = volumes
+
+
+def _has_source(text: str) -> bool:
+    """Whether a ``--volume`` names what is mounted; ``CommandError`` for one that cannot be read.
+
+    A letter before a colon is part of a path, as on Windows.
+    """
+    if not text:
+        raise CommandError("invalid empty volume spec")
+    if len(text) < 3:
+        return False
+    parts = [""]
+    for character in text:
+        part = parts[-1]
+        if character != ":" or (len(part) == 1 and part.isalpha()):
+            parts[-1] += character
+        elif not part:
+            break
+        else:
+            parts.append("")
+    if not parts[-1]:
+        raise CommandError(f"invalid spec: {text}: empty section between colons")
+    if len(parts) > 3:
+        raise CommandError(f"invalid spec: {text}: too many colons")
+    return len(parts) > 1
