@@ -102,14 +102,14 @@ def query_value(text: str, option: str) -> str:
     A duration counts back from now; a moment may lack its time or its zone (then: local).
     Errors: ``CommandError``.
     """
+    whole, _, fraction = text.partition(".")
+    if whole.isdecimal() and (not fraction or fraction.isdecimal()):
+        return text
     try:
         moment = time.time_ns() - duration(text)
         return f"{moment // 10**9}.{moment % 10**9:09}"
     except BadValueError:
         pass
-    whole, _, fraction = text.partition(".")
-    if whole.removeprefix("-").isdecimal() and (not fraction or fraction.isdecimal()):
-        return text
     try:
         return _from_moment(text)
     except ValueError:
@@ -119,14 +119,20 @@ def query_value(text: str, option: str) -> str:
 
 
 def _from_moment(text: str) -> str:
-    date, found, clock = text.partition("T")
-    clock, zone = _clock_and_zone(clock) if found else ("00:00:00", "")
-    parts = clock.split(":")
-    clock = ":".join(parts + ["00"] * (3 - len(parts)))
-    if zone:
-        seconds, nanoseconds = parse(f"{date}T{clock}{zone}")
+    date, clock = text[:10], text[10:]
+    if clock.startswith("T"):
+        clock, zone = _clock_and_zone(clock[1:])
+        parts = [*clock.split(":"), "00", "00"][:3]
+        lengths = [len(part.partition(".")[0]) for part in parts]
+        if clock.count(":") > 2 or lengths[0] not in (1, 2) or lengths[1:] != [2, 2]:
+            raise ValueError(text)
+        clock = ":".join(parts)
     else:
-        seconds, nanoseconds = parse(f"{date}T{clock}Z")
+        clock, zone = "00:00:00", clock
+    seconds, nanoseconds = parse(f"{date}T{clock}{zone or 'Z'}")
+    if date != time.strftime("%Y-%m-%d", time.gmtime(parse(f"{date}T00:00:00Z")[0])):
+        raise ValueError(text)  # there is no such day
+    if not zone:
         seconds = _local_to_utc(seconds)
     return f"{seconds}.{nanoseconds:09}"
 

@@ -81,6 +81,11 @@ def test_local_moments() -> None:
         ("2024-02-29T13:34", "1709210040.000000000"),
         ("2024-07-01", "1719784800.000000000"),
         ("2024-02-29T12:34:56.25+00:00", "1709210096.250000000"),
+        ("2024-02-29T9:34:56Z", "1709199296.000000000"),
+        ("2024-02-29T12Z", "1709208000.000000000"),
+        ("2024-02-29Z", "1709164800.000000000"),
+        ("2024-02-29+01:00", "1709161200.000000000"),
+        ("0", "0"),
     ],
 )
 def test_since(text: str, value: str) -> None:
@@ -92,9 +97,16 @@ def test_since_a_duration() -> None:
     assert before <= float(timestamps.query_value("1m30s", "since")) <= time.time() - 89
 
 
-def test_bad_since() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("yesterday", "", "-5", "2024-13-01", "2023-02-29", "2024-02-30T10:00", "2024-2-9"),
+        *("2024-02-29T1:2", "2024-02-29T10:00:00:00", "2024-02-29x", "2024-02-29T12:34:56X"),
+    ],
+)
+def test_bad_since(text: str) -> None:
     with pytest.raises(CommandError, match='invalid value for "since": failed to parse value'):
-        timestamps.query_value("yesterday", "since")
+        timestamps.query_value(text, "since")
 
 
 @pytest.mark.parametrize(
