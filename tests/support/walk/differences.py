@@ -95,6 +95,9 @@ DIFFERENCES: dict[str, Difference] = {
                 "repository name must be lowercase",
                 "no such image: missing",
                 "not part of a swarm",
+                "pathcannot be empty",
+                "[Ee]rror processing tar file",
+                "merged/tmp/file/: not a directory",
                 "docker swarm init",
             )
         ),
@@ -119,8 +122,8 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "init-layer": _difference(
         "There is no layer with empty files below the mounts of /etc/hosts and the like: a volume "
-        "that is filled from /etc has the files of the image alone",
-        r"copied:/\w+ busybox ls",
+        "that is filled from /etc, and an export, have the files of the image alone",
+        r"copied:/\w+ busybox ls|tar tf /x.tar",
         docker="mtab",
     ),
     "dockerenv": _difference(
@@ -199,6 +202,15 @@ DIFFERENCES: dict[str, Difference] = {
     "attach-json": _difference(
         "An attach that fails is answered in JSON, as every other request",
         r"attach\?stream=1 \| out",
+    ),
+    "committed-config": _difference(
+        "A committed image has the configuration of an image, without the container's host name "
+        "and streams, and does not name its container, as in newer versions of Docker",
+        r"^inspect made:v1 \| out.(Config|Container|ContainerConfig)\b",
+    ),
+    "volume-options": _difference(
+        "The local volume driver has no options yet",
+        r"^(inspect vx|volume create -o|run --rm --network none -v v[xy]:/m)",
     ),
     "empty-load": _difference(
         "An archive without an image is an error", r"^POST /images/load \| status$", docker="200"

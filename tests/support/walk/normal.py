@@ -21,6 +21,8 @@ PATTERNS = (
     (re.compile(r"[ \t]{2,}"), "  "),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
+#: What the docker command line itself logs when a request ends early; it depends on the moment.
+OF_THE_CLIENT = re.compile(r'time="[^"]*" level=\w+ ')
 NEVER = "0001-01-01T00:00:00Z"
 
 #: Fields whose value is a number or a text of this very engine; only its kind is compared.
@@ -46,7 +48,8 @@ def text(value: str, known: dict[str, str]) -> str:
 
 def error(data: bytes, known: dict[str, str]) -> str:
     """Standard error; newer versions of Docker begin their messages with a small letter."""
-    return text(data.decode(errors="replace"), known).lower()
+    lines = data.decode(errors="replace").splitlines(keepends=True)
+    return text("".join(line for line in lines if not OF_THE_CLIENT.match(line)), known).lower()
 
 
 def output(data: bytes, how: str, known: dict[str, str]) -> dict[str, str]:
