@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.archive import rooted
+from knarr.archive.links import resolved
 from knarr.containers import rootview
 from knarr.sys import mount as calls
 from knarr.sys.openat2 import openat2
@@ -147,7 +148,8 @@ def _target(top: int, path: str, tree: int, *, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-    return rooted.make(top, os.fsencode(path), directory=rooted.is_directory(tree))
+    real = resolved(top, os.fsencode(path))  # links may lead to what is not there yet
+    return rooted.make(top, real, directory=rooted.is_directory(tree))
 
 
 def _clear(point: str) -> None:

@@ -116,7 +116,7 @@ class Archives:
         record = live.record
         found = await self._parts.workers.bulk(lambda: self._compare(record))
         return [
-            FilesystemChange(kind=kind, path=path.decode("utf-8", "replace"))
+            FilesystemChange(kind=kind, path=_text(path))
             for kind, path in found
         ] or None
 
@@ -210,6 +210,11 @@ class Archives:
                 os.close(upper)
 
 
+def _text(path: str | bytes) -> str:
+    """A path as a message may hold it, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _check_there(live: LiveContainer, verb: str) -> None:
     if live.removing or live.record.state.status in {Status.REMOVING, Status.DEAD}:
         raise ConflictError(f"You cannot {verb} container {live.id} which is being removed")
@@ -218,6 +223,7 @@ def _check_there(live: LiveContainer, verb: str) -> None:
 @contextlib.contextmanager
 def _located(path: str, ref: str) -> Iterator[None]:
     """Errors of a path in Docker's words."""
+    path = _text(path)
     try:
         yield
     except FileNotFoundError as error:
@@ -240,17 +246,17 @@ def _look(view: View, path: str, ref: str) -> PathStat:
             raise FileNotFoundError(errno.ENOENT, str(error)) from error
         try:
             info = os.fstat(fd)
-            target = ""
+            target = b""
             if stat.S_ISLNK(info.st_mode):
-                target = os.fsdecode(resolved(view.root, os.fsencode(whole)))
+                target = resolved(view.root, os.fsencode(whole))
         finally:
             os.close(fd)
     return PathStat(
-        name=copypaths.base(whole),
+        name=_text(copypaths.base(whole)),
         size=info.st_size,
         mode=go_mode(info.st_mode),
         mtime=timestamps.rfc3339(info.st_mtime_ns),
-        link_target=target,
+        link_target=_text(target),
     )
 
 
@@ -271,7 +277,7 @@ def _unpack(
     whole = copypaths.absolute(path)
     with _located(path, ref):
         _check_destination(view, whole)
-    with translated(f"copy to {path} of container {ref}"):
+    with translated(f"copy to {_text(path)} of container {ref}"):
         owner = None
         if user:
             known = users.resolve(user, rootview.user_files(view.root), group_add=())
@@ -295,7 +301,7 @@ def _check_destination(view: View, path: str) -> None:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             raise InvalidArgumentError("extraction point is not a directory")
         if statfs.is_kernels(fd):
-            raise PermissionDeniedError(f"the files in {path} are made up by the kernel")
+            raise PermissionDeniedError(f"the files in {_text(path)} are made up by the kernel")
         if view.is_read_only(fd):
             what = "container rootfs" if view.is_root_filesystem(fd) else "mounted volume"
             raise InvalidArgumentError(f"{what} is marked read-only")

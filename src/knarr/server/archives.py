@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from knarr.api.archives import Committed
 from knarr.api.containers import ContainerConfig
@@ -89,7 +90,9 @@ async def commit(call: Call) -> web.Response:
 
 
 def _path(call: Call) -> str:
-    path = call.text("path")
+    """The path in the container; bytes that are no UTF-8 come as ``os.fsdecode`` has them."""
+    query = parse_qs(call.request.rel_url.raw_query_string, errors="surrogateescape")
+    path = query.get("path", [""])[0]
     if not path:
         raise InvalidArgumentError("bad parameter: path cannot be empty")
     if "\0" in path:
