@@ -35,6 +35,7 @@ from knarr.volumes import fill, is_empty
 
 from . import about, joining
 from .live import LiveContainer
+from .parts import OWN_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,10 @@ class Creation:
             endpoints=modes.endpoints(host.network_mode, request.networking_config),
         )
         warnings = [*_remarks(config, image), *warnings, *more]
-        return Checked(record, binds.requested(config, host, self._donors(host)), warnings)
+        mounts = binds.requested(config, host, self._donors(host))
+        if host.runtime != OWN_RUNTIME:
+            sharing.other_runtime(host, mounts)
+        return Checked(record, mounts, warnings)
 
     def _donors(self, host: HostConfig) -> Sequence[binds.Donor]:
         """The containers of ``--volumes-from``; one that is not there is a bad request."""

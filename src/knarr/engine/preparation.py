@@ -21,6 +21,7 @@ from knarr.containers import (
     init,
     limits,
     logdrivers,
+    propagation,
     rootview,
     scaffold,
     security,
@@ -162,6 +163,8 @@ class Preparation:
                 if not mount.make_source:
                     raise binds.missing_source(mount)
                 _make_source(Path(mount.source))
+            if mount.kind is MountKind.BIND and mount.propagation != "rprivate":
+                propagation.check(mount)
             elif mount.kind is MountKind.VOLUME and not Path(mount.source).is_dir():
                 raise UnavailableError(f'directory "{mount.source}" of volume is not there')
 

@@ -145,6 +145,20 @@ def test_bind_propagation(
         subprocess.run(["umount", "-l", outer], check=True)
 
 
+def test_propagation_that_cannot_be(run: Run, tmp_path: Path) -> None:
+    point = tmp_path / "private"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", point], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", point], check=True)
+        for mode, words in (("rshared", "shared"), ("slave", "shared or slave")):
+            done = run("true", options=("-v", f"{point}:/m:{mode}"), check=False)
+            told = f"path {point} is mounted on {point} but it is not a {words} mount"
+            assert (done.code, told in done.err) == (125, True)
+    finally:
+        subprocess.run(["umount", point], check=True)
+
+
 def test_missing_sources(daemon: Engine, run: Run, tmp_path: Path, name: str) -> None:
     absent = tmp_path / "absent"
     done = run("true", options=("--mount", f"type=bind,src={absent},dst=/m"), check=False)

@@ -179,5 +179,7 @@ def test_times_are_printed_with_nine_digits(text: str, expected: str) -> None:
 
 
 def test_times_of_other_zones_are_understood() -> None:
-    assert logentries.parse_time("2024-05-01T12:00:00+02:00") == logentries.parse_time("2024-05-01T10:00:00Z")
+    assert logentries.parse_time("2024-05-01T12:00:00+02:00") == logentries.parse_time(
+        "2024-05-01T10:00:00Z"
+    )
     assert logentries.parse_time("nonsense") == 0
