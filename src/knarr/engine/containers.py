@@ -143,8 +143,7 @@ class Containers:
         async with live.lock:
             if live.record.state.status is Status.PAUSED:
                 raise ConflictError(f"container {live.id} is already paused")
-            if live.record.state.status is not Status.RUNNING:
-                raise ConflictError(f"container {live.id} is not running")
+            live.require_running()
             await self._parts.supervisor.pause(live.id)
             live.record.state.status = Status.PAUSED
             if live.monitor is not None:
@@ -274,8 +273,7 @@ class Containers:
     async def top(self, ref: str, ps_args: str = "") -> TopResponse:
         """Its processes, as ps(1) shows them."""
         live = self._get(ref)
-        if not live.record.is_running:
-            raise ConflictError(f"container {live.id} is not running")
+        live.require_running()
         cgroup = self._preparation.cgroups_path(live.record)
         table = await self._parts.workers.run(
             lambda: top(Cgroup(cgroup, self._parts.facts.layout).processes(), ps_args)

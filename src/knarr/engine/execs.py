@@ -225,12 +225,7 @@ def _check_running(live: LiveContainer) -> None:
     status = live.record.state.status
     if status is Status.PAUSED:
         raise ConflictError(f"container {live.id} is paused, unpause the container before exec")
-    if status is Status.RESTARTING:
-        raise ConflictError(
-            f"container {live.id} is restarting, wait until the container is running"
-        )
-    if status is not Status.RUNNING:
-        raise ConflictError(f"container {live.id} is not running")
+    live.require_running()
 
 
 def _forget_old(live: LiveContainer) -> None:

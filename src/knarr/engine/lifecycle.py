@@ -284,5 +284,5 @@ def _check_startable(live: LiveContainer) -> None:
         raise ConflictError("container is marked for removal and cannot be started")
     if live.record.state.status is Status.PAUSED:
         raise ConflictError("cannot start a paused container, try unpause instead")
-    if live.record.state.status is Status.RUNNING:
+    if live.record.state.status is Status.RUNNING or live.is_restarting:
         raise NotModifiedError(f"container {live.id} is already running")

@@ -121,6 +121,15 @@ class LiveContainer:
         """Whether it will be started again by its restart policy."""
         return self.record.state.status is Status.RESTARTING
 
+    def require_running(self) -> None:
+        """Raise ``ConflictError`` unless its process exists, also when frozen."""
+        if self.is_restarting:
+            raise ConflictError(
+                f"container {self.id} is restarting, wait until the container is running"
+            )
+        if not self.record.is_running:
+            raise ConflictError(f"container {self.id} is not running")
+
     @property
     def is_kept(self) -> bool:
         """Whether somebody wants it to stay when it ends, though it has ``--rm``."""

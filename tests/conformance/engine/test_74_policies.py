@@ -62,7 +62,7 @@ def test_policies(daemon: Engine, name: str, policy: str, command: str, runs: in
 
 def test_between_two_runs(daemon: Engine, name: str) -> None:
     run(daemon, name, "--restart", "always", script="exit 4")
-    until(lambda: found(daemon, name)["RestartCount"] >= 4)
+    until(lambda: found(daemon, name)["RestartCount"] >= 5)
     until(lambda: found(daemon, name)["State"]["Restarting"])
     state = found(daemon, name)["State"]
     assert (state["Status"], state["Running"], state["Pid"]) == ("restarting", True, 0)
@@ -72,6 +72,8 @@ def test_between_two_runs(daemon: Engine, name: str) -> None:
     status_code, body = daemon.api("POST", f"/containers/{name}/exec", {"Cmd": ["true"]})
     assert status_code == 409
     assert "is restarting, wait until the container is running" in json.loads(body)["message"]
+    assert daemon.api("POST", f"/containers/{name}/start")[0] == 304
+    assert found(daemon, name)["State"]["Restarting"]
     assert daemon.docker("rm", name, check=False).code == 1
     assert daemon.api("POST", f"/containers/{name}/stop")[0] == 204
     assert status(daemon, name) == ("exited", 4)
