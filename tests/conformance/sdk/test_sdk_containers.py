@@ -168,6 +168,8 @@ def test_exec(running: knarr.MadeContainer) -> None:
     with pytest.raises(knarr.EngineTimeoutError):
         running.exec("sleep 60", timeout=0.2)
     assert running.exec("/none").exit_code == 127
+    silent = ["sh", "-c", "exec >&- 2>&-; sleep 0.1; exit 6"]
+    assert running.exec(silent) == knarr.Result(6, b"", b"")
     assert len(running.exec(["sh", "-c", "wc -c"], input=b"x" * 1_000_000).stdout.strip()) == 7
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from typing import TYPE_CHECKING
 
-from knarr.errors import ConflictError, NotFoundError, UnavailableError
+from knarr.errors import ConflictError, NotFoundError
 from knarr.sdk.core import containers as requests
 from knarr.sdk.core import failures, options
 from knarr.sdk.core.values import Result
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Unpack
 
+    from knarr.api.archives import PathStat
     from knarr.api.containers import (
         ContainerCreateRequest,
         ContainerInspect,
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from knarr.api.stats import StatsResponse
     from knarr.sdk.core.options import ContainerOptions, ExecOptions, LimitOptions
     from knarr.sdk.core.request import Filters, Moment
-    from knarr.sdk.core.values import PathStat
 
     from .transport import Transport
     from .upload import Source
@@ -171,9 +173,9 @@ class AsyncContainer:
         data = requests.checked_input(input)
         process = self.exec_stream(command, stdin=data is not None, **how)
         output = await process.communicate(data)
-        code = await process.exit_code()
-        if code is None:
-            raise UnavailableError("the stream of the process ended before the process")
+        pauses = itertools.chain(requests.POLL, itertools.repeat(requests.POLL[-1]))
+        while (code := await process.exit_code()) is None:  # noqa: ASYNC110 (no request waits)
+            await asyncio.sleep(next(pauses))
         return failures.checked(command, Result(code, *output), check=check)
 
     def exec_stream(
@@ -346,7 +348,10 @@ class AsyncContainers:
         wanted = how | {"stdin": data is not None, "auto_remove": False}
         request = options.create_request(image, command, wanted, attached=True)
         async with Pending(self._transport, lambda: self._create(request, how)) as container:
-            async with container.attach(stdin=data is not None) as stream:
+            streaming = requests.attach_new(
+                container.id, stdin=data is not None, tty=how.get("tty", False)
+            )
+            async with AsyncAttachment(self._transport, streaming) as stream:
                 await container.start()
                 output = await stream.communicate(data)
             result = Result(await container.wait(), *output)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING
 
-from knarr.errors import ConflictError, NotFoundError, UnavailableError
+from knarr.errors import ConflictError, NotFoundError
 from knarr.sdk.core import containers as requests
 from knarr.sdk.core import failures, options
 from knarr.sdk.core.values import Result
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from knarr.api.archives import PathStat
     from knarr.api.containers import (
         ContainerInspect,
         ContainerPrune,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from knarr.api.stats import StatsResponse
     from knarr.sdk.core.options import ContainerOptions, ExecOptions, LimitOptions
     from knarr.sdk.core.request import Decoder, Filters, Moment
-    from knarr.sdk.core.values import Chunk, PathStat
+    from knarr.sdk.core.values import Chunk
     from knarr.sdk.sources import Source
 
     from .streams import Attachment, ByteStream, OutputStream, Stream, Wire
@@ -173,11 +176,14 @@ class Container:
         ``EngineTimeoutError`` after ``timeout`` seconds (the process goes on).
         """
         data = requests.checked_input(input)
+        deadline = Deadline(timeout)
         with self.exec_stream(command, stdin=data is not None, **how) as process:
-            output = process.communicate(data, timeout=timeout)
-            code = process.exit_code()
-        if code is None:
-            raise UnavailableError("the stream of the process ended before the process")
+            output = process.communicate(data, timeout=deadline.left())
+        pauses = itertools.chain(requests.POLL, itertools.repeat(requests.POLL[-1]))
+        while (code := process.exit_code()) is None:
+            if deadline.is_over():
+                raise failures.too_late(timeout)
+            time.sleep(next(pauses))
         return failures.checked(command, Result(code, *output), check=check)
 
     def exec_stream(
@@ -357,7 +363,10 @@ class Containers:
         deadline = Deadline(timeout)
         wanted = how | {"stdin": data is not None, "auto_remove": False}
         with self._create(image, command, wanted, attached=True) as container:
-            with container.attach(stdin=data is not None) as stream:
+            streaming = requests.attach_new(
+                container.id, stdin=data is not None, tty=how.get("tty", False)
+            )
+            with streams.open_attachment(self._transport, streaming) as stream:
                 container.start()
                 output = stream.communicate(data, timeout=deadline.left())
             result = Result(container.wait(timeout=deadline.left()), *output)

@@ -326,6 +326,10 @@ class Deadline:
         """Seconds; None: no limit."""
         return None if self._end is None else max(0.001, self._end - time.monotonic())
 
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self._end is not None and time.monotonic() >= self._end
+
 
 def open_attachment(transport: Transport, streaming: Streaming[Chunk]) -> Attachment:
     """As ``open_stream``, in both directions."""

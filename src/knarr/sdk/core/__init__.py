@@ -7,6 +7,7 @@ its answer. ``knarr.sdk.blocking`` and ``knarr.sdk.aio`` only carry them.
 
 from __future__ import annotations
 
+from knarr.api.archives import PathStat
 from knarr.api.containers import HealthConfig
 from knarr.api.mounts import (
     BindOptions,
@@ -20,7 +21,7 @@ from knarr.client.connection import NoEngineError
 
 from .failures import CommandFailedError, EngineTimeoutError
 from .options import ContainerOptions, ExecOptions, LimitOptions
-from .values import Chunk, Line, Output, PathStat, Ping, Result
+from .values import Chunk, Line, Output, Ping, Result
 
 __all__ = [
     "BindOptions",

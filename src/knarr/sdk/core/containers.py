@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from knarr.api.archives import Committed, PathStat
 from knarr.api.containers import (
     ContainerCreateResponse,
     ContainerInspect,
@@ -36,7 +37,6 @@ from .request import (
     posting,
     query,
 )
-from .values import Chunk, Committed, PathStat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from knarr.client.http import Head
 
     from .request import Filters, Moment, Parameter
+    from .values import Chunk
 
 _GRACE = 10.0
 """What Docker gives a container to stop, in seconds."""
@@ -213,6 +214,12 @@ def attach(
     return Streaming(request, decoders.output)
 
 
+def attach_new(container: str, *, stdin: bool, tty: bool) -> Streaming[Chunk]:
+    """The streams of one that this client made, so that their form is known."""
+    wanted = attach(container, stdin=stdin, stdout=True, stderr=True, logs=False)
+    return wanted._replace(decoder=decoders.known_output(tty=tty))
+
+
 def stats(container: str) -> Streaming[StatsResponse]:
     """A sample every second."""
     request = Request("GET", paths.container(container, "stats"), (("stream", 1),))
@@ -277,6 +284,9 @@ def commit(
 
 # Further processes.
 
+POLL = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Seconds between looks at a process that closed its output before its end; the last repeats."""
+
 
 def exec_create(container: str, request: ExecCreateRequest) -> Operation[ExecCreateResponse]:
     """Prepare a process."""
@@ -289,7 +299,7 @@ def exec_create(container: str, request: ExecCreateRequest) -> Operation[ExecCre
 def exec_start(exec_id: str, *, tty: bool) -> Streaming[Chunk]:
     """Start it and take its streams."""
     request = posting(f"/exec/{exec_id}/start", ExecStartRequest(tty=tty))
-    return Streaming(request._replace(upgrade=True), decoders.output)
+    return Streaming(request._replace(upgrade=True), decoders.known_output(tty=tty))
 
 
 def exec_detached(exec_id: str) -> Operation[None]:

@@ -146,6 +146,14 @@ def output(head: Head) -> Decoder[bytes, Chunk]:
     return RawOutput() if is_raw else FramedOutput()
 
 
+def known_output(*, tty: bool) -> Callable[[Head], Decoder[bytes, Chunk]]:
+    """An answer that is a program's output in a form that is known.
+
+    Before API 1.42 the type of such an answer said nothing.
+    """
+    return lambda _head: RawOutput() if tty else FramedOutput()
+
+
 def progress(_head: Head) -> Decoder[bytes, Progress]:
     """An answer that tells how far something is."""
     return ProgressLines()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import msgspec
-
 StreamName = Literal["stdout", "stderr"]
 
 
@@ -49,19 +47,3 @@ class Ping(NamedTuple):
     api_version: str
     os_type: str
     server: str
-
-
-class PathStat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file in a container. ``mode`` has the bits of Go's ``os.FileMode``."""
-
-    name: str
-    size: int
-    mode: int
-    mtime: str = ""
-    link_target: str = ""
-
-
-class Committed(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """The image that a commit made."""
-
-    id: str
