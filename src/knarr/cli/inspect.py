@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from knarr.cli.command import Command, CommandError
 from knarr.cli.inspection import FORMAT_FLAG, inspect
 from knarr.client import paths
+from knarr.client.http import quote
 from knarr.errors import KnarrError
 
 TYPE_CHECKING = False
@@ -21,14 +24,17 @@ KINDS: dict[str, Callable[[str], str]] = {
 }
 """The kinds in the order in which a name is looked for."""
 
+_SWARM = ("config", "node", "plugin", "secret", "service", "task")
+"""Kinds of docker that the engine does not have, and says so."""
+
 _NOT_FOUND = 404
 
 
 def execute(call: Call) -> int:
     """Show each object, of the kind given or the first that has the name."""
     kind = call.flags.text("type")
-    if call.flags.given("type") and kind not in KINDS:
-        known = ", ".join(f'"{name}"' for name in KINDS)
+    if call.flags.given("type") and kind not in (*KINDS, *_SWARM):
+        known = ", ".join(f'"{name}"' for name in sorted((*KINDS, *_SWARM)))
         raise CommandError(f'unknown type: "{kind}": must be one of {known}')
 
     def fetch(name: str) -> bytes:
@@ -50,9 +56,12 @@ def fetch_one(call: Call, kind: str, name: str) -> bytes:
 
     Errors: ``EngineError``.
     """
-    sized = kind == "container" and call.flags.on("size")
-    query = [("size", True)] if sized else ()
-    return call.session.call("GET", KINDS[kind](name), query).read()
+    sized = call.flags.on("size")
+    if sized and call.flags.text("type") not in ("", "container"):
+        print(f"WARNING: --size ignored for {kind}", file=sys.stderr)
+    query = [("size", True)] if sized and kind == "container" else ()
+    path = KINDS[kind](name) if kind in KINDS else f"/{kind}s/{quote(name)}"
+    return call.session.call("GET", path, query).read()
 
 
 COMMAND = Command(

@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 FORMAT_FLAG: FlagRow = ("format", "f", "string", "", "How to print: 'json' or TEMPLATE")
 
 
+_BAD_TEMPLATE = 64
+
+
 def inspect(names: Sequence[str], fetch: Callable[[str], bytes], form: str) -> int:
     """Show the objects; ``fetch`` gets one's JSON text or raises ``KnarrError``."""
+    show = None if form in ("", "json") else _filler(form)
     found, problems = [], []
     for name in names:
         try:
-            found.append(fetch(name).decode("utf-8", "surrogateescape").strip())
+            text = fetch(name).decode("utf-8", "surrogateescape").strip()
+            found.append(show(text) if show else text)
         except (KnarrError, CommandError) as error:
             problems.append(message(error))
-    if form in ("", "json"):
-        sys.stdout.write(_list(found, laid_out=not form))
+    if show:
+        sys.stdout.write("\n".join(found) + "\n")
     else:
-        problems += _fill_in(found, form)
+        sys.stdout.write(_list(found, laid_out=not form))
     if problems:
         raise CommandError("\n".join(problems))
     return 0
@@ -45,18 +50,27 @@ def _list(found: Sequence[str], *, laid_out: bool) -> str:
     return f"{text}\n"
 
 
-def _fill_in(found: Sequence[str], form: str) -> list[str]:
-    """Print a line for each object; what went wrong."""
+def _filler(form: str) -> Callable[[str], str]:
+    """What fills the template in: with all fields of the object's type or else with the JSON."""
     from knarr.cli.template import Template
     from knarr.cli.template.errors import TemplateError
+    from knarr.cli.template.typed import typed
     from knarr.client.jsontext import loads
 
-    lines: list[str] = []
-    problems = []
     try:
         template = Template(form)
-        lines.extend(template.render(loads(text)) for text in found)
     except TemplateError as error:
-        problems.append(f"template parsing error: {error}")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return problems
+        raise CommandError(f"template parsing error: {error}", _BAD_TEMPLATE) from None
+
+    def fill(text: str) -> str:
+        value = loads(text)
+        try:
+            return template.render(typed(value))
+        except TemplateError:
+            pass
+        try:
+            return template.render(value)
+        except TemplateError as error:
+            raise CommandError(f"template parsing error: {error}") from None
+
+    return fill

@@ -86,6 +86,8 @@ class View:
 class Fields:
     """An object as a template sees it: the columns of its view."""
 
+    is_row = True
+
     def __init__(self, view: View, value: Json) -> None:
         self._view = view
         self._value = value
@@ -108,6 +110,8 @@ class Fields:
 
 class Heads:
     """The head line of a table, as a template sees it."""
+
+    is_row = True
 
     def __init__(self, view: View) -> None:
         self._view = view

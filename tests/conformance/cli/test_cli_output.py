@@ -141,6 +141,20 @@ tag nosuch a
 save nosuch
 history nosuch
 volume rm nosuch
+inspect -f {{.Id nosuch
+inspect --type nosuch x
+stats nosuch
+stats --format {{.Name
+stats --no-stream --format {{foo}}
+update nosuch
+update -m 100m
+update -m 100m nosuch
+update --restart :3 x
+update --cpus 1.0000000001 x
+update -q x
+ps --format {{.Foo
+images --format {{.Foo
+volume ls --format {{foo}}
 """
 
 QUESTIONS = """
@@ -188,6 +202,27 @@ inspect -f "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}}" peer-c1
 inspect -f "{{if .State.Running}}yes{{else}}no{{end}}" peer-c1
 inspect -f "{{.ID}} {{len .Mounts}}" peer-c1
 inspect -f {{.Foo}} peer-c1
+inspect -f {{.State.Foo}} peer-c1
+inspect -f {{foo}} peer-c1
+inspect -f "{{.State.Health}} {{.HostConfig.Init}} {{.SizeRw}} {{.Config.Healthcheck}}" peer-c1
+inspect -f "{{.Config.Env}} {{.Config.Volumes}} {{.HostConfig.Binds}} {{.ExecIDs}}" peer-c1
+inspect -f "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}" peer-c1
+inspect -f "{{.State.Health.Status}}" peer-c1
+inspect -f "{{.State}}" peer-c2
+inspect -f "{{index .Config.Cmd 9}}" peer-c1
+inspect -f "{{range .Config.Cmd}}{{.}}{{break}}{{end}}" peer-c1
+inspect -f "{{define \\"x\\"}}T{{.}}{{end}}{{template \\"x\\" .Name}}" peer-c1
+inspect -f "{{printf \\"%s|%d|%q|%v|%5d\\" .Name .State.ExitCode .Name .State.Running 7}}" peer-c2
+inspect -f "{{upper .Name}} {{split .Name \\"/\\"}} {{html \\"<a>\\"}}" peer-c1
+inspect -s -f "{{.SizeRw}} {{.SizeRootFs}}" peer-c2
+inspect --type image -f "{{.Config.Env}} {{.Config.Labels}} {{.Author}}" busybox
+inspect --type task peer-c1
+inspect --type image --size -f "{{.Id}}" busybox
+inspect -f "{{.Name}}" peer-c1 nosuch peer-c2
+network inspect -f "{{.IPAM.Driver}} {{.Options}} {{.Internal}} {{.Labels}}" none
+stats --no-stream --format "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}} {{.NetIO}}" peer-c2
+stats --no-stream --format "table {{.Container}}\\t{{.Name}}" peer-c1 peer-c2
+stats --no-stream --format {{.Foo}} peer-c2
 inspect -f json busybox
 inspect -f "{{range .RepoTags}}{{.}}{{end}}" busybox
 inspect -f "{{join .RootFS.Layers \\",\\"}}" busybox

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from knarr.cli.template.gotext import encode, inner, printf, truth
+from knarr.cli.template.gotext import encode, inner, printf, truth, type_name
+from knarr.cli.template.typed import NIL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,13 +13,23 @@ if TYPE_CHECKING:
 
 def _index(value: Any, *keys: Any) -> object:
     for key in keys:
+        if value is None:
+            raise ValueError("index of untyped nil")
         if isinstance(value, dict):
-            value = value.get(key, "")
+            value = value[key] if key in value else _nothing(value)
+        elif not isinstance(key, int):
+            raise TypeError(f"cannot index slice/array with type {type_name(key)}")
+        elif not 0 <= key < len(value):
+            raise ValueError(f"index out of range: {key}")
         else:
-            if not 0 <= key < len(value):
-                raise ValueError(f"index out of range: {key}")
             value = value[key]
     return value
+
+
+def _nothing(mapping: dict[str, object]) -> object:
+    """What a mapping answers for a key that it has not: Go's zero of what it holds."""
+    pointers = any(isinstance(each, dict) for each in mapping.values())
+    return NIL if pointers else ""
 
 
 def _slice(value: Any, *bounds: int) -> object:
@@ -78,13 +89,51 @@ def _length(value: Any) -> int:
     return len(value or ())
 
 
+def _call(value: object, *arguments: object) -> object:
+    """There are no functions among the values."""
+    del arguments
+    raise TypeError(f"non-function of type {type_name(value)}")
+
+
+def _html(*values: object) -> str:
+    text = _print(*values).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace('"', "&#34;").replace("'", "&#39;")
+
+
+def _js(*values: object) -> str:
+    return "".join(_JS.get(character, character) for character in _print(*values))
+
+
+_JS = {
+    "\\": "\\\\",
+    "'": "\\'",
+    '"': '\\"',
+    "<": "\\u003C",
+    ">": "\\u003E",
+    "&": "\\u0026",
+    "=": "\\u003D",
+}
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+
+
+def _urlquery(*values: object) -> str:
+    quoted = (
+        chr(byte) if chr(byte) in _UNRESERVED else "+" if byte == 0x20 else f"%{byte:02X}"
+        for byte in _print(*values).encode("utf-8", "surrogateescape")
+    )
+    return "".join(quoted)
+
+
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "and": _and,
+    "call": _call,
     "eq": _equal,
     "ge": lambda a, b: a >= b,
     "gt": lambda a, b: a > b,
+    "html": _html,
     "index": _index,
     "join": _join,
+    "js": _js,
     "json": encode,
     "le": lambda a, b: a <= b,
     "len": _length,
@@ -102,4 +151,5 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "title": lambda text: text.title(),
     "truncate": _truncate,
     "upper": lambda text: text.upper(),
+    "urlquery": _urlquery,
 }

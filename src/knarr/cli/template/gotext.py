@@ -22,6 +22,8 @@ def inner(value: object) -> str:
         return value
     if value is None:
         return "<nil>"
+    if shown := getattr(value, "shown", None):
+        return str(shown())
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -52,27 +54,30 @@ def number(value: float) -> str:
 def encode(value: object) -> str:
     """A value as JSON text, the keys of rows in order."""
     text = jsontext.dumps(plain(value), ascii_only=False)
-    if not hasattr(value, "plain"):
+    if not hasattr(value, "is_row"):
         return text
     # A row encodes itself, and then Go is careful about HTML.
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def plain(value: object) -> object:
-    """A value with every row made a mapping."""
+    """A value with everything in it made a JSON value."""
+    whole = getattr(value, "plain", None)
+    if whole:
+        return whole()
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    whole = getattr(value, "plain", None)
-    return whole() if whole else value
+    return value
 
 
 def truth(value: object) -> bool:
     """Whether ``if`` takes it for true: not empty, not zero."""
-    return bool(value) or getattr(value, "plain", None) is not None
+    return bool(value) or hasattr(value, "is_row")
 
 
+_MAP = "map[string]interface {}"
 _TYPES = {
     bool: "bool",
     float: "float64",
@@ -81,11 +86,18 @@ _TYPES = {
     str: "string",
     type(None): "<nil>",
 }
+
+
+def type_name(value: object) -> str:
+    """Go's name of a value's type."""
+    return next((name for kind, name in _TYPES.items() if isinstance(value, kind)), _MAP)
+
+
 _VERBS: dict[str, Callable[[object], str]] = {
     "v": inner,
     "s": inner,
     "t": inner,
-    "T": lambda value: _TYPES.get(type(value), "map[string]interface {}"),
+    "T": type_name,
     "q": lambda value: jsontext.dumps(inner(value), ascii_only=False),
 }
 

@@ -8,7 +8,7 @@ from knarr.cli.template.gotext import show, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     class Row(Protocol):
@@ -36,16 +36,27 @@ if TYPE_CHECKING:
 class Scope:
     """What ``.`` and the variables stand for here."""
 
-    __slots__ = ("dot", "name", "variables")
+    __slots__ = ("dot", "name", "templates", "variables")
 
-    def __init__(self, dot: object, name: str, variables: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        dot: object,
+        name: str,
+        templates: Mapping[str, Sequence[Node]],
+        variables: dict[str, object] | None = None,
+    ) -> None:
         self.dot = dot
         self.name = name
+        self.templates = templates
         self.variables = {"$": dot} if variables is None else variables
 
     def within(self, dot: object) -> Scope:
         """A scope for the body of ``range`` or ``with``; it sees the variables set outside."""
-        return Scope(dot, self.name, self.variables)
+        return Scope(dot, self.name, self.templates, self.variables)
+
+    def anew(self, dot: object) -> Scope:
+        """A scope for another template; it sees no variables."""
+        return Scope(dot, self.name, self.templates)
 
 
 class Text:
@@ -92,9 +103,12 @@ class Chain:
             try:
                 value = _field(value, name, arguments if last else (), self._names[:position])
             except MissingFieldError as error:
-                path = "." + ".".join(self._names[: position + 1])
+                path = "." + ".".join(self._names if self._base is None else [name])
+                # Where Go says that several fields are: at the second one.
+                several = self._base is None and len(self._names) > 1
+                column = self._column + (len(self._names[0]) + 1 if several else 0)
                 raise TemplateError(
-                    f'template: {scope.name}:1:{self._column}: executing "{scope.name}" '
+                    f'template: {scope.name}:1:{column}: executing "{scope.name}" '
                     f"at <{path}>: {error}"
                 ) from None
         return value
@@ -140,10 +154,11 @@ def _entry(value: dict[str, object], name: str, before: Sequence[str]) -> object
 class Call:
     """``name argument...``; in a pipeline the value before it is the last argument."""
 
-    def __init__(self, name: str, arguments: Sequence[Term], column: int) -> None:
+    def __init__(self, name: str, arguments: Sequence[Term], column: int, source: str) -> None:
         self._name = name
         self._arguments = arguments
         self._column = column
+        self._source = source
 
     def evaluate(self, scope: Scope) -> object:
         """What the function returns."""
@@ -157,7 +172,7 @@ class Call:
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise TemplateError(
                 f'template: {scope.name}:1:{self._column}: executing "{scope.name}" '
-                f"at <{self._name}>: error calling {self._name}: {error}"
+                f"at <{self._source}>: error calling {self._name}: {error}"
             ) from None
 
 
@@ -257,9 +272,60 @@ class Range:
             elif self._variables:
                 inner.variables[self._variables[0]] = key
                 inner.variables[self._variables[1]] = value
-            render_all(self.body, inner, out)
+            try:
+                render_all(self.body, inner, out)
+            except _NextRoundError:
+                continue
+            except _LastRoundError:
+                break
         if not pairs:
             render_all(self.otherwise, scope, out)
+
+
+class _NextRoundError(Exception):
+    """Reached ``continue``."""
+
+
+class _LastRoundError(Exception):
+    """Reached ``break``."""
+
+
+class Jump:
+    """``break`` and ``continue``."""
+
+    def __init__(self, word: str) -> None:
+        self._error = _LastRoundError if word == "break" else _NextRoundError
+
+    def render(self, scope: Scope, out: list[str]) -> None:
+        """Leave the round of the innermost ``range``."""
+        del scope, out
+        raise self._error
+
+
+class Invoke:
+    """``template "name" pipeline``."""
+
+    def __init__(self, name: str, value: Term | None) -> None:
+        self._name = name
+        self._value = value
+
+    def render(self, scope: Scope, out: list[str]) -> None:
+        """Write the other template, filled in with the value."""
+        if self._name not in scope.templates:
+            raise TemplateError(
+                f'template: {scope.name}:1: executing "{scope.name}": template "{self._name}" '
+                "not defined"
+            )
+        value = self._value.evaluate(scope) if self._value is not None else None
+        render_all(scope.templates[self._name], scope.anew(value), out)
+
+
+class Define:
+    """``define``: what is between it and its ``end``, which is written only when it is called."""
+
+    def __init__(self) -> None:
+        self.body: list[Node] = []
+        self.otherwise: list[Node] = []
 
 
 def _pairs(value: object, scope: Scope) -> list[tuple[object, object]]:

@@ -10,6 +10,9 @@ from knarr.cli.template.nodes import (
     Branch,
     Call,
     Chain,
+    Define,
+    Invoke,
+    Jump,
     Literal,
     Method,
     Pipe,
@@ -27,22 +30,23 @@ _CONSTANTS = {"true": True, "false": False, "nil": None}
 _END: Token = ("end", "", 0)
 
 
-def parse(text: str, name: str) -> list[Node]:
-    """The parts.
+def parse(text: str, name: str, templates: dict[str, list[Node]]) -> list[Node]:
+    """The parts; those of templates within go into ``templates``.
 
     Errors: ``TemplateError``.
     """
-    return _Builder(name).build(text)
+    return _Builder(name, templates).build(text)
 
 
 class _Builder:
     """Puts parts into the innermost open block."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, templates: dict[str, list[Node]]) -> None:
         self._name = name
+        self._templates = templates
         self._root: list[Node] = []
         self._target = self._root
-        self._open: list[tuple[Branch | Range, list[Node], int]] = []
+        self._open: list[tuple[Branch | Range | Define, list[Node], int]] = []
 
     def build(self, text: str) -> list[Node]:
         """All parts of a template."""
@@ -74,12 +78,38 @@ class _Builder:
         elif keyword == "end":
             stream.take()
             self._leave()
+        elif keyword in ("break", "continue"):
+            stream.take()
+            if not any(isinstance(block, Range) for block, _, _ in self._open):
+                raise TemplateError(
+                    f"template: {self._name}:1: {{{{{keyword}}}}} outside {{{{range}}}}"
+                )
+            self._target.append(Jump(keyword))
+        elif keyword in ("define", "template", "block"):
+            stream.take()
+            self._template(keyword, stream)
         elif (name := stream.assignment()) is not None:
             self._target.append(Assign(name, stream.pipeline()))
         else:
             self._target.append(Print(stream.pipeline()))
         if not stream.at_end():
             raise stream.unexpected("command")
+
+    def _template(self, keyword: str, stream: _Stream) -> None:
+        kind, word, _ = stream.take()
+        if kind != "text":
+            raise TemplateError(
+                f'template: {self._name}:1: unexpected "{word}" in {keyword} clause'
+            )
+        name = unquote(word)
+        if keyword != "define":
+            value = None if stream.at_end() else stream.pipeline()
+            self._target.append(Invoke(name, value))
+        if keyword != "template":
+            block = Define()
+            self._templates[name] = block.body
+            self._open.append((block, self._target, 1))
+            self._target = block.body
 
     def _enter(self, block: Branch | Range, depth: int) -> None:
         self._target.append(block)
@@ -90,6 +120,10 @@ class _Builder:
         if not self._open:
             raise TemplateError(f"template: {self._name}:1: unexpected {{{{else}}}}")
         block, _, depth = self._open[-1]
+        if isinstance(block, Define):
+            raise TemplateError(
+                f"template: {self._name}:1: unexpected {{{{else}}}} in define clause"
+            )
         self._target = block.otherwise
         if not stream.at_end():
             _, word, _ = stream.take()
@@ -177,10 +211,12 @@ class _Stream:
         if kind == "end":
             raise TemplateError(f"template: {self._name}:1: missing value for command")
         if kind == "word" and word not in _CONSTANTS:
+            start = self._position
             self.take()
             if word not in FUNCTIONS:
                 raise TemplateError(f'template: {self._name}:1: function "{word}" not defined')
-            return Call(word, self._arguments(), column)
+            arguments = self._arguments()
+            return Call(word, arguments, column, self._source(start))
         first = self._operand()
         arguments = self._arguments()
         if not arguments:
@@ -188,6 +224,10 @@ class _Stream:
         if not isinstance(first, Chain):
             raise TemplateError(f"template: {self._name}:1: can't give argument to non-function")
         return Method(first, arguments)
+
+    def _source(self, start: int) -> str:
+        """The text of the tokens from ``start`` to here."""
+        return "".join(text for _, text, _ in self._tokens[start : self._position]).strip()
 
     def _arguments(self) -> list[Term]:
         found: list[Term] = []
@@ -224,11 +264,15 @@ class _Stream:
             return Literal(self._number(word))
         if kind == "word" and word in _CONSTANTS:
             return Literal(_CONSTANTS[word])
-        return Call(word, (), column) if word in FUNCTIONS else None
+        return Call(word, (), column, word) if word in FUNCTIONS else None
 
     def _number(self, word: str) -> object:
         try:
-            return float(word) if "." in word else int(word, 0)
+            return int(word, 0)
+        except ValueError:
+            pass
+        try:
+            return float(word)
         except ValueError:
             raise TemplateError(f"template: {self._name}:1: bad number syntax: {word!r}") from None
 
