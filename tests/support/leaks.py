@@ -76,8 +76,13 @@ def loops(base: Path) -> list[str]:
 
 def children() -> set[int]:
     """The processes that this one has started and not reaped (the session's engine, say)."""
+    return children_of("self")
+
+
+def children_of(pid: int | str) -> set[int]:
+    """The children of a process that are not reaped."""
     found: set[int] = set()
-    for entry in Path("/proc/self/task").glob("*/children"):
+    for entry in Path(f"/proc/{pid}/task").glob("*/children"):
         found |= {int(pid) for pid in entry.read_text().split()}
     return found
 

@@ -136,6 +136,8 @@ class Lifecycle:
         """The container's process has ended: record, events, then removal or another start."""
         async with live.lock:
             if not _is_news(live, ended):
+                if live.record.state.status is Status.EXITED:
+                    await self._forget_task(live)  # an engine before this one came not so far
                 return
             self._note_end(live, ended)
             again = restarts.are_wanted(live.record)
