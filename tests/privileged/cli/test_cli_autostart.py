@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +36,13 @@ class Room:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    def start(self, *arguments: str, cwd: str = "/tmp") -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, cwd: str = "/tmp", program: list[str] = KNARR
+    ) -> subprocess.Popen[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "KNARR_"))}
         command = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", f"--wd={cwd}"]
         return subprocess.Popen(
-            [*command, *KNARR, *arguments],
+            [*command, *program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -127,3 +130,30 @@ def test_a_named_engine_is_never_started(room: Room) -> None:
         "Cannot connect to the knarr engine at unix:///run/knarr/knarr.sock. Is it running?\n"
     )
     assert room.processes() == []
+
+
+LIBRARY = """
+import asyncio, knarr
+
+try:
+    knarr.connect()
+except knarr.NoEngineError as error:
+    print(error.hint)
+with knarr.connect(start=True) as engine:
+    print(engine.containers.run_to_end("hello", network="none").exit_code)
+
+async def main():
+    async with knarr.connect_async(start=True) as engine:
+        print((await engine.ping()).os_type)
+
+asyncio.run(main())
+"""
+
+
+def test_the_library_starts_an_engine_only_when_it_is_asked_to(room: Room) -> None:
+    process = room.start("-c", LIBRARY, program=[sys.executable])
+    out, err = process.communicate(timeout=90)
+    assert (process.returncode, err) == (0, "")
+    hint = 'start one with "knarr daemon" as root, or connect with start=True'
+    assert out.splitlines() == [hint, "0", "linux"]
+    assert room.path("/var/log/knarr.log").read_text().count("is ready on") == 1
