@@ -34,6 +34,7 @@ from knarr.engine.workers import Workers
 from knarr.errors import KnarrError
 from knarr.images import ImageStore
 from knarr.metadata import Database
+from knarr.network.ready import ReadyNamespaces
 from knarr.runtime import seccomp
 from knarr.runtime.cgroups import Cgroup
 from knarr.snapshots import Trash, open_stores
@@ -91,6 +92,8 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
         await workers.run(lambda: scaffold.ensure(paths.scaffold))
         events = EventBus()
         stack.callback(events.close)
+        namespaces = ReadyNamespaces()
+        stack.callback(namespaces.close)
         supervisor = await connecting
         parts = Parts(
             paths=paths,
@@ -105,6 +108,7 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
             trash=trash,
             volumes=VolumeStore(database, options.data_root / "volumes", trash),
             supervisor=supervisor,
+            namespaces=namespaces,
             containers=ContainerStore(database.containers, workers),
             image_gate=Gate(),
         )

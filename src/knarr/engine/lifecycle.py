@@ -8,7 +8,9 @@ stored before the supervisor may forget the exit, so that no crash between loses
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,10 @@ from knarr.sys import faults
 from . import about, joining, restarts, startfailure
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
+    from knarr.containers.record import Record
+    from knarr.containers.spec import Join
     from knarr.supervisor.client import Exit, Started
 
     from .health import Healths
@@ -75,19 +79,39 @@ class Lifecycle:
         workers = self._parts.workers
         live.has_task = True
         await live.written()
-        try:
-            join = joining.of(record, self._parts.containers)
-            prepared = await workers.run(lambda: self._preparation.prepare(record, join))
-        except KnarrError as error:
-            return await self._failed(live, error, error)
-        try:
-            started = await self._parts.supervisor.start(prepared.request)
-        except KnarrError as error:
-            return await self._failed(live, error, startfailure.of_container(error))
+        with contextlib.ExitStack() as until_started:
+            try:
+                join = joining.of(record, self._parts.containers)
+                join = until_started.enter_context(self._with_network(record, join))
+                prepared = await workers.run(lambda: self._preparation.prepare(record, join))
+            except KnarrError as error:
+                return await self._failed(live, error, error)
+            try:
+                started = await self._parts.supervisor.start(prepared.request)
+            except KnarrError as error:
+                return await self._failed(live, error, startfailure.of_container(error))
         faults.point("start.started")
         self.note_start(live, started)
         self._parts.containers.note_lazily(live)
         return None
+
+    @contextlib.contextmanager
+    def _with_network(self, record: Record, join: Join) -> Iterator[Join]:
+        """Let the container join a network namespace that is ready, where it needs a new one.
+
+        One without a ready one makes its own; so do the containers of other runtimes.
+        """
+        host = record.host_config
+        needs_new = not join.network and host.network_mode != "host"
+        own_runtime = self._parts.settings.runtime_path(host.runtime) is None
+        ready = self._parts.namespaces.take() if needs_new and own_runtime else None
+        if ready is None:
+            yield join
+            return
+        try:
+            yield join._replace(network=f"/proc/{os.getpid()}/fd/{ready}")
+        finally:
+            os.close(ready)
 
     async def _failed(self, live: LiveContainer, cause: KnarrError, told: KnarrError) -> KnarrError:
         state = live.record.state

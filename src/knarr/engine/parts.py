@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from knarr.containers.facts import HostFacts
     from knarr.images import ImageStore
     from knarr.metadata.database import Database
+    from knarr.network.ready import ReadyNamespaces
     from knarr.snapshots import LayerStore, Snapshotter
     from knarr.snapshots.trash import Trash
     from knarr.supervisor.client import SupervisorClient
@@ -131,5 +132,6 @@ class Parts(NamedTuple):
     trash: Trash
     volumes: VolumeStore
     supervisor: SupervisorClient
+    namespaces: ReadyNamespaces
     containers: ContainerStore
     image_gate: Gate
