@@ -112,12 +112,19 @@ def _refuse_unbuilt(wanted: HostConfig) -> None:
     """What would change what the container can do or see, and is not there."""
     for given, option in (
         (wanted.links, "--link"),
-        (wanted.storage_opt, "--storage-opt"),
         (wanted.cgroup, "--cgroup"),
         (wanted.port_bindings and wanted.network_mode != "host", "--publish"),
     ):
         if given:
             raise UnimplementedError(f"{option} is not supported yet")
+    for name, value in (wanted.storage_opt or {}).items():
+        if name != "size":
+            raise InvalidArgumentError(f"unknown option {name}")
+        limits.parse_size(value)
+        raise InvalidArgumentError(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            hint="knarr does not set quotas",
+        )
     for request in wanted.device_requests or ():
         wishes = " ".join(f"[{' '.join(words)}]" for words in request.capabilities or ())
         raise InvalidArgumentError(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from support.engine import Engine, Result
@@ -551,3 +552,73 @@ def test_what_inspect_shows(daemon: Engine, start: Start) -> None:
     assert host["Mounts"][0]["TmpfsOptions"]["SizeBytes"] == 4096
     shown = daemon.docker("inspect", "--format", "{{json .Mounts}}", name).line
     assert [each["Destination"] for each in json.loads(shown)] == ["/m"]
+
+
+def test_host_configuration_of_docker_py(client: docker.DockerClient, name: str) -> None:
+    """All that ``create_host_config`` can say of a container without a network."""
+    api = client.api
+    devices = ["/dev/kmsg:/dev/kmsg:r"]
+    limits = [docker.types.Ulimit(name="nofile", soft=100, hard=200)]
+    made: Any = {
+        "binds": {"/tmp": {"bind": "/host", "mode": "ro"}},
+        "network_mode": "none",
+        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": 1},
+        "cap_add": ["NET_ADMIN"],
+        "cap_drop": ["MKNOD"],
+        "devices": devices,
+        "device_cgroup_rules": ["c 1:11 rwm"],
+        "extra_hosts": {"peer": "10.0.0.9"},
+        "dns": ["10.0.0.53"],
+        "dns_search": ["example.com"],
+        "dns_opt": ["ndots:2"],
+        "ipc_mode": "shareable",
+        "pid_mode": "host",
+        "uts_mode": "",
+        "userns_mode": "host",
+        "shm_size": "8m",
+        "mem_limit": "64m",
+        "memswap_limit": "128m",
+        "mem_reservation": "32m",
+        "mem_swappiness": 10,
+        "oom_kill_disable": False,
+        "oom_score_adj": 100,
+        "cpu_shares": 512,
+        "cpu_period": 100000,
+        "cpu_quota": 50000,
+        "cpuset_cpus": "0",
+        "cpuset_mems": "0",
+        "pids_limit": 50,
+        "ulimits": limits,
+        "sysctls": {"net.ipv4.ip_forward": "1"},
+        "security_opt": ["no-new-privileges"],
+        "tmpfs": {"/t": "size=1m"},
+        "group_add": ["extra", 42],
+        "log_config": docker.types.LogConfig(type="json-file", config={"max-size": "1m"}),
+        "read_only": True,
+        "init": True,
+        "isolation": "default",
+        "privileged": False,
+        "publish_all_ports": False,
+        "links": None,
+        "lxc_conf": None,
+        "volumes_from": None,
+        "auto_remove": False,
+        "storage_opt": None,
+        "runtime": None,
+        "cgroup_parent": "",
+        "mounts": [docker.types.Mount("/m", None, type="tmpfs", tmpfs_size="1m")],
+        "device_read_bps": None,
+        "cpu_rt_period": None,
+        "volume_driver": None,
+        "cgroupns": "private",
+    }
+    host = api.create_host_config(**{key: value for key, value in made.items() if value != ""})
+    command = ["sh", "-c", "id -G; ulimit -n; cat /proc/sys/net/ipv4/ip_forward; ls -d /host /t /m"]
+    api.create_container("busybox", command, name=name, host_config=host)
+    api.start(name)
+    assert api.wait(name)["StatusCode"] == 0
+    shown = api.logs(name).decode().split()
+    assert shown == ["0", "42", "2000", "100", "1", "/host", "/m", "/t"]
+    inspected = api.inspect_container(name)["HostConfig"]
+    for key in ("CpuShares", "Memory", "MemorySwap", "PidsLimit", "OomScoreAdj", "ShmSize"):
+        assert inspected[key] == host[key], key

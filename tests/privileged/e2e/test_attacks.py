@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support import images
+from support import images, leaks
 from support.engine import Engine
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_overlay]
@@ -110,6 +111,73 @@ def test_links_of_the_image_do_not_lead_mounts_out(engine: Engine, tmp_path: Pat
         "run", "--rm", "--network", "none", "-v", f"{source}:/data/deep", "links", check=False
     )
     assert list(victim.iterdir()) == []
+
+
+def test_links_of_an_image_do_not_lead_a_volume_or_a_part_out(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Neither what fills a volume nor a part of an image comes from the host."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").write_text("of the host")
+    hostile = images.layer(
+        {
+            "bin": ("dir", 0o755),
+            "bin/busybox": ("exe", Path("/bin/busybox").read_bytes()),
+            "bin/ls": ("link", "busybox"),
+            "data": ("link", f"../../../..{tmp_path}/secret"),
+        }
+    )
+    archive = images.docker_archive(["leads:out"], [hostile], {"Cmd": ["/bin/ls", "-R", "/m"]})
+    assert engine.api("POST", "/images/load", archive)[0] == 200
+    run = ("run", "--rm", "--network", "none")
+    engine.knarr(*run, "-v", "leads-out:/data", "leads:out", check=False)
+    filled = engine.knarr(*run, "-v", "leads-out:/m", "leads:out")
+    part = "type=image,src=leads:out,dst=/m,image-subpath=data"
+    mounted = engine.knarr(*run, "--mount", part, "leads:out", check=False)
+    assert "key" not in filled.out + mounted.out
+    engine.knarr("volume", "rm", "leads-out")
+
+
+def test_part_of_a_volume_that_is_exchanged_meanwhile(engine: Engine, tmp_path: Path) -> None:
+    """Who writes into a volume swaps the part for a link to the host, again and again."""
+    (tmp_path / "key").write_text("of the host")
+    swap = f"mkdir /v/a; touch /v/a/own; ln -s {tmp_path} /v/link; ln -s ../../../../../../.. /v/up"
+    swap += "; while :; do mv -T /v/a /v/d; mv -T /v/link /v/a; mv -T /v/a /v/link; mv -T /v/d /v/a"
+    swap += "; mv -T /v/a /v/d; mv -T /v/up /v/a; mv -T /v/a /v/up; mv -T /v/d /v/a; done"
+    run = ("run", "--network", "none")
+    engine.knarr(
+        *(*run, "-d", "--name", "swapper", "-v", "swapped:/v", "busybox", "sh", "-c", swap)
+    )
+    part = "type=volume,src=swapped,dst=/m,volume-subpath=a"
+    seen = set()
+    for _ in range(20):
+        shown = engine.knarr(*run, "--rm", "--mount", part, "busybox", "ls", "/m", check=False)
+        seen |= set(shown.out.split())
+    assert seen <= {"own", "a", "d", "link", "up"}
+    engine.knarr("rm", "-f", "swapper")
+    engine.knarr("volume", "rm", "swapped")
+
+
+def test_shared_mounts_of_a_container_do_not_reach_the_host(engine: Engine, tmp_path: Path) -> None:
+    """Only a bind mount that is asked to be shared passes mounts on, and only below itself."""
+    for name in ("private", "shared"):
+        (tmp_path / name / "point").mkdir(parents=True)
+    shared = tmp_path / "shared"
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", shared], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", shared], check=True)
+        (shared / "point").mkdir()
+        script = "mount -t tmpfs t /p/point; mount -t tmpfs t /s/point; mount -t tmpfs t /tmp"
+        engine.knarr(
+            *("run", "--rm", "--network", "none", "--privileged"),
+            *("-v", f"{tmp_path}/private:/p", "-v", f"{shared}:/s:rshared"),
+            *("busybox", "sh", "-c", script),
+        )
+        points = [str(point) for point in leaks.mounts(tmp_path)]
+        assert sorted(points) == [str(shared), f"{shared}/point"]
+        subprocess.run(["umount", shared / "point"], check=True)
+    finally:
+        subprocess.run(["umount", "-l", shared], check=True)
 
 
 def test_container_sees_no_more_than_docker_shows(engine: Engine) -> None:

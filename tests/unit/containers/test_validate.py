@@ -148,7 +148,6 @@ def test_bad_host_configurations(facts: HostFacts, host: dict[str, Any], message
     [
         {"links": ["a:b"]},
         {"port_bindings": {"80/tcp": []}},
-        {"storage_opt": {"size": "1G"}},
         {"security_opt": ["apparmor=mine"]},
         {"extra_hosts": ["a:host-gateway"]},
     ],
