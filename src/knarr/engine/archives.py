@@ -30,7 +30,7 @@ from knarr.errors import ConflictError, InvalidArgumentError, NotFoundError, Per
 from knarr.images.expansion import Expanded
 from knarr.sys import statfs
 
-from . import about
+from . import about, sandbox
 from .committing import Committing
 from .workers import readable
 
@@ -115,10 +115,7 @@ class Archives:
         live = self._parts.containers.get(ref)
         record = live.record
         found = await self._parts.workers.bulk(lambda: self._compare(record))
-        return [
-            FilesystemChange(kind=kind, path=_text(path))
-            for kind, path in found
-        ] or None
+        return [FilesystemChange(kind=kind, path=_text(path)) for kind, path in found] or None
 
     async def export(self, ref: str) -> AsyncIterator[bytes]:
         """A tar of the whole root filesystem, without volumes and other mounts."""
@@ -170,6 +167,7 @@ class Archives:
         def open_view() -> View:
             with translated(f"open the files of container {record.id}"):
                 if record.is_running:
+                    sandbox.refuse(self._parts, record, "copying from or to")
                     return fileview.of_process(record)
                 return self._stopped(record).view(writable=writable)
 

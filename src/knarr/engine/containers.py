@@ -276,7 +276,11 @@ class Containers:
         live.require_running()
         cgroup = self._preparation.cgroups_path(live.record)
         table = await self._parts.workers.run(
-            lambda: top(Cgroup(cgroup, self._parts.facts.layout).processes(), ps_args)
+            # Another runtime may make no cgroup.
+            lambda: top(
+                Cgroup(cgroup, self._parts.facts.layout).processes() or [live.record.state.pid],
+                ps_args,
+            )
         )
         self._publish(live, "top")
         return table

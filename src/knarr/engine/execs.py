@@ -21,7 +21,7 @@ from knarr.supervisor.client import ExecRequest
 
 from . import about, startfailure
 from .live import Exec
-from .parts import OWN_RUNTIME
+from .sandbox import is_sandboxed
 from .services import Attachment
 
 if TYPE_CHECKING:
@@ -96,10 +96,9 @@ class Execs:
     def _root(self, record: Record) -> AbstractContextManager[int]:
         """The root of the container as it is now.
 
-        Of one with another runtime we see the root filesystem only: a sandbox has no process on the
-        host that has it as its root.
+        Of one in a sandbox we see the root filesystem only.
         """
-        if record.host_config.runtime != OWN_RUNTIME:
+        if is_sandboxed(self._parts, record):
             return rootview.of_directory(self._parts.paths.external_root(record.id))
         return rootview.of_process(record.state.pid)
 

@@ -34,10 +34,13 @@ from knarr.runtime import rlimits
 from knarr.sys import mount
 
 if TYPE_CHECKING:
-    from knarr.oci.runtime_spec import Process, Resources, Spec
+    from collections.abc import Callable, Collection
+
+    from knarr.oci.runtime_spec import Process, Resources, Root, Spec, SpecMount
     from knarr.runtime.facts import Facts
 
 FOLDER = "external"
+_READ_ONLY = "rro"  # recursively
 _lock = threading.Lock()
 
 
@@ -114,14 +117,28 @@ def encoded(value: Spec | Process | Resources) -> str:
     return json.dumps(value)
 
 
-def adapted(spec: Spec, facts: Facts) -> tuple[Spec, tuple[str, ...]]:
+def adapted(
+    spec: Spec, facts: Facts, mount_options: Callable[[], Collection[str]]
+) -> tuple[Spec, tuple[str, ...]]:
     """The specification as another runtime can carry it out here, and what it must leave out.
 
-    Our own runtime keeps what the kernel grants of limits; others fail instead. Pure.
+    Our own runtime keeps what the kernel grants of limits; others fail instead. Some do not know
+    recursive options of mounts, which ``mount_options`` tells when there are any.
     """
     process, warnings = adapted_process(spec.get("process") or {}, facts)
-    root = {**(spec.get("root") or {}), "path": "rootfs"}
-    return {**spec, "process": process, "root": root}, warnings  # type: ignore[typeddict-item]
+    root: Root = {**(spec.get("root") or {}), "path": "rootfs"}
+    changed: Spec = {**spec, "process": process, "root": root}
+    mounts = spec.get("mounts") or []
+    used = any(_READ_ONLY in (each.get("options") or ()) for each in mounts)
+    if used and _READ_ONLY not in mount_options():
+        changed["mounts"] = [_plainly_read_only(each) for each in mounts]
+        warnings += ("mounts below a read-only one stay writable: the runtime has no rro",)
+    return changed, warnings
+
+
+def _plainly_read_only(mount: SpecMount) -> SpecMount:
+    options = ["ro" if each == _READ_ONLY else each for each in mount.get("options") or ()]
+    return {**mount, "options": options}
 
 
 def adapted_process(process: Process, facts: Facts) -> tuple[Process, tuple[str, ...]]:

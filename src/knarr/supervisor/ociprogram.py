@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SECONDS = 120
 NULL = Stdio(-1, -1, -1)
 _OUTPUT_LIMIT = 4000
+_FEATURES_LIMIT = 1 << 20
 _GONE = (
     "not running",
     "does not exist",
@@ -75,6 +76,22 @@ class Program(NamedTuple):
         finally:
             os.close(output)
             place.discard(log)
+
+    def mount_options(self) -> frozenset[str]:
+        """The mount options that the runtime says it knows (``features``); none if it says nothing.
+
+        Source: OCI runtime-spec features.md.
+        """
+        output = os.memfd_create("output", os.MFD_CLOEXEC)
+        try:
+            if _run([self.path, *self.arguments, "features"], "/", Stdio(-1, output, -1), ()):
+                return frozenset()
+            told = json.loads(os.pread(output, _FEATURES_LIMIT, 0))
+            return frozenset(map(str, told["mountOptions"]))
+        except (ValueError, KeyError, TypeError):
+            return frozenset()
+        finally:
+            os.close(output)
 
     def _check(self) -> None:
         """A program that is not there is told as such, and not as the container's."""

@@ -46,12 +46,13 @@ class OciRuntime:
         self._program = Program(words[0], tuple(words[1:]))
         self._exec_root = exec_root
         self._complain = complain
+        self._options: frozenset[str] | None = None
         become_subreaper()
 
     def run(self, request: StartRequest, spec: Spec, stdio: Stdio) -> Running:
         """See ``Runtime``."""
         host = _facts()
-        adapted, warnings = ociplace.adapted(spec, host)
+        adapted, warnings = ociplace.adapted(spec, host, self._known_options)
         place = self._place(request.id)
         place.make(adapted)
         faults.point("external.place-made")
@@ -159,6 +160,11 @@ class OciRuntime:
         place = self._place(container_id)
         wanted = place.write("resources.json", ociplace.encoded(resources))
         self._program.call(place, "update", "--resources", wanted, container_id)
+
+    def _known_options(self) -> frozenset[str]:
+        if self._options is None:
+            self._options = self._program.mount_options()
+        return self._options
 
     def _place(self, container_id: str) -> Place:
         return Place(self._exec_root, container_id)

@@ -158,6 +158,38 @@ def test_exec(box: Engine, waiting: str) -> None:
     assert not list(left.glob("exec-*")) + list(left.glob("log*"))
 
 
+def test_copying_from_a_running_container(box: Engine, waiting: str, runtime: str) -> None:
+    done = box.docker("cp", f"{waiting}:/etc/passwd", "-", check=False)
+    if runtime == "runsc":
+        assert "its files are in a sandbox" in done.err
+        box.docker("stop", waiting)
+        done = box.docker("cp", f"{waiting}:/etc/passwd", "-", check=False)
+    assert (done.code, "app:x:1000" in done.out) == (0, True)
+
+
+def test_mounts(run: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("from the host\n")
+    options = ("--rm", "--read-only", "-v", f"{tmp_path}:/data", "--tmpfs", "/scratch")
+    script = "cat /data/in; touch /no 2>/dev/null || echo read-only; echo kept > /data/out; "
+    script += "echo x > /scratch/x && cat /scratch/x /etc/hostname"
+    options += ("-h", "there", "-v", f"{tmp_path}/in:/deep/er/file:ro")
+    shown = run("sh", "-c", f"{script}; cat /deep/er/file", options=options).out
+    assert shown == "from the host\nread-only\nx\nthere\nfrom the host\n"
+    assert (tmp_path / "out").read_text() == "kept\n"
+
+
+def test_changes_are_in_the_writable_layer(
+    box: Engine, run: Callable[..., Result], runtime: str
+) -> None:
+    name = f"changes-{runtime}"
+    run("sh", "-c", "echo new > /new; rm /etc/group", options=("--name", name))
+    assert box.docker("diff", name).out.splitlines() == ["C /etc", "D /etc/group", "A /new"]
+    assert run("true", options=("--rm",)).code == 0
+    box.docker("start", name)
+    box.docker("wait", name)
+    box.docker("rm", name)
+
+
 def test_update(box: Engine, waiting: str, runtime: str) -> None:
     done = box.docker("update", "-m", "100m", "--memory-swap", "100m", waiting, check=False)
     if runtime == "runsc":

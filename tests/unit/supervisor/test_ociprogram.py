@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from knarr.errors import FailedPreconditionError, InternalError
+from knarr.runtime.cgroups import Layout
+from knarr.runtime.facts import Facts
 from knarr.runtime.process import Stdio
+from knarr.supervisor import ociplace
 from knarr.supervisor.ociplace import Place
 from knarr.supervisor.ociprogram import Program
 
@@ -71,3 +74,46 @@ def test_a_program_that_cannot_be_run(place: Place, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     with pytest.raises(InternalError, match="permission denied"):
         Program(str(tmp_path / "plain")).call(place, "start", "c")
+
+
+@pytest.mark.parametrize(
+    ("script", "known"),
+    [
+        ("""echo '{"mountOptions": ["ro", "rro"]}'""", {"ro", "rro"}),
+        ("echo usage; exit 1", set()),
+        ("echo no document", set()),
+        ("echo '[]'", set()),
+        ("echo '{}'", set()),
+    ],
+)
+def test_mount_options(tmp_path: Path, script: str, known: set[str]) -> None:
+    assert program(tmp_path, script).mount_options() == known
+
+
+def facts(capabilities: int) -> Facts:
+    layout = Layout("", frozenset(), {})
+    return Facts((6, 1), capabilities, 40, {"RLIMIT_NOFILE": 1000}, layout)
+
+
+def test_what_the_kernel_would_refuse_is_left_out() -> None:
+    limits = [{"type": "RLIMIT_NOFILE", "soft": 500, "hard": 5000}]
+    process = {"args": ["x"], "rlimits": limits, "oomScoreAdj": -5}
+    kept, warnings = ociplace.adapted_process(process, facts(0))
+    assert kept == {
+        "args": ["x"],
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 500, "hard": 1000}],
+    }
+    assert len(warnings) == 2
+    assert ociplace.adapted_process(process, facts(1 << 24)) == (process, ())
+    kept, _ = ociplace.adapted_process({"oomScoreAdj": 5}, facts(0))
+    assert kept == {"oomScoreAdj": 5}
+
+
+def test_recursive_options_are_given_to_who_knows_them() -> None:
+    spec = {"mounts": [{"destination": "/a", "options": ["rbind", "rro"]}]}
+    same, warnings = ociplace.adapted(spec, facts(0), lambda: {"rro"})
+    assert (same["mounts"], warnings) == (spec["mounts"], ())
+    other, warnings = ociplace.adapted(spec, facts(0), set)
+    assert other["mounts"] == [{"destination": "/a", "options": ["rbind", "ro"]}]
+    assert "the runtime has no rro" in warnings[0]
+    assert other["root"] == {"path": "rootfs"}
