@@ -35,6 +35,8 @@ class _Item(NamedTuple):
 class BufferedLog:
     """A buffer of ``limit`` bytes before ``log``."""
 
+    may_lose = True
+
     def __init__(self, log: ContainerLog, limit: int, complain: Callable[[str], None]) -> None:
         self._log = log
         self._limit = limit

@@ -29,7 +29,9 @@ STDERR = 2
 
 
 class Log(Protocol):
-    """Where the output of a container goes."""
+    """Where the output of a container goes. ``may_lose``: what it has not taken may be gone."""
+
+    may_lose: bool
 
     def logged(self, stream: int) -> int:
         """The offset in the spool of ``stream`` up to which all is taken."""
@@ -58,6 +60,8 @@ class Log(Protocol):
 
 class ContainerLog:
     """Writes the log of a container into files."""
+
+    may_lose = False
 
     def __init__(self, config: LogConfig, journal: str, complain: Callable[[str], None]) -> None:
         self._files = LogFiles(config)

@@ -70,7 +70,7 @@ class Output:
     def begin(self) -> None:
         """Deliver what an earlier supervisor has left in the spool, then read."""
         if self.spool.end:
-            if self._log is not None:
+            if self._log is not None and self._log.may_lose:
                 start = self._log.logged(self.stream)
                 there = self.spool.line_from(start)
                 if there > start:

@@ -124,8 +124,9 @@ class Sender:
         self._loop = loop
         self._outputs = dict(outputs)
         for stream, output in outputs.items():
-            there = output.spool.line_from(self._sent[stream]) if output.spool.end else 0
-            self._taken[stream] = self._sent[stream] = there
+            if self._limit and output.spool.end:
+                self._sent[stream] = output.spool.line_from(self._sent[stream])
+            self._taken[stream] = self._sent[stream]
             output.attach(self)
         if self._sock is None:
             self._redial()

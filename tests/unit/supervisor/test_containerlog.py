@@ -6,19 +6,28 @@ import random
 
 import pytest
 
+from knarr.supervisor import blocklog
 from knarr.supervisor.containerlog import STDERR, STDOUT, ContainerLog
-from knarr.supervisor.messages import LogConfig
+from knarr.supervisor.messages import BLOCKS, JSON, LogConfig
 
 
-def make(folder, max_size: int = -1, said: list[str] | None = None) -> ContainerLog:
-    config = LogConfig(str(folder / "log"), max_size, 1000)
-    return ContainerLog(config, str(folder / "journal"), (said or []).append)
+def make(folder, max_size: int = -1, form: str = JSON) -> ContainerLog:
+    config = LogConfig(str(folder / "log"), max_size, 1000, form=form)
+    return ContainerLog(config, str(folder / "journal"), [].append)
 
 
-def logged(folder) -> list[tuple[str, str]]:
+def logged(folder, form: str = JSON) -> list[tuple[str, str]]:
     names = sorted(folder.glob("log.*"), key=lambda p: -int(p.suffix[1:]))
-    text = "".join(path.read_text() for path in [*names, folder / "log"])
-    return [(each["stream"], each["log"]) for each in map(json.loads, text.splitlines())]
+    data = b"".join(path.read_bytes() for path in [*names, folder / "log"])
+    if form == JSON:
+        return [(each["stream"], each["log"]) for each in map(json.loads, data.splitlines())]
+    found, position = [], 0
+    while position < len(data):
+        block = blocklog.parse(data, position)
+        assert block is not None, "a torn block"
+        found.append(("stdout" if block.stream == STDOUT else "stderr", block.data.decode()))
+        position += block.size
+    return found
 
 
 class Killed(BaseException):
@@ -31,7 +40,7 @@ class KillAt:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, chance: random.Random) -> None:
         self.left = number
         self.chance = chance
-        for name in ("write", "pwrite", "rename", "open", "ftruncate"):
+        for name in ("write", "pwrite", "rename", "unlink", "open", "ftruncate"):
             monkeypatch.setattr(os, name, self.wrap(name, getattr(os, name)))
 
     def wrap(self, name: str, call):
@@ -47,8 +56,11 @@ class KillAt:
         return counted
 
 
+@pytest.mark.parametrize("form", [JSON, BLOCKS])
 @pytest.mark.parametrize("max_size", [-1, 400])
-def test_killed_at_any_call_it_goes_on_without_loss_or_doubling(tmp_path, max_size: int) -> None:
+def test_killed_at_any_call_it_goes_on_without_loss_or_doubling(
+    tmp_path, max_size: int, form: str
+) -> None:
     """The spools are simulated: they keep everything."""
     chance = random.Random(7)
     spools = {STDOUT: b"", STDERR: b""}
@@ -58,7 +70,7 @@ def test_killed_at_any_call_it_goes_on_without_loss_or_doubling(tmp_path, max_si
     kills = 0
     while any(fed[stream] < len(spools[stream]) for stream in spools):
         with pytest.MonkeyPatch.context() as patch:
-            log = make(tmp_path, max_size)
+            log = make(tmp_path, max_size, form)
             KillAt(patch, chance.randrange(40), chance)
             try:
                 log.recover()
@@ -71,7 +83,7 @@ def test_killed_at_any_call_it_goes_on_without_loss_or_doubling(tmp_path, max_si
             except Killed:
                 kills += 1
         log.close()
-    log = make(tmp_path, max_size)
+    log = make(tmp_path, max_size, form)
     log.recover()
     for stream, data in spools.items():
         log.append(stream, data[log.logged(stream) :], final=True)
@@ -79,7 +91,7 @@ def test_killed_at_any_call_it_goes_on_without_loss_or_doubling(tmp_path, max_si
     log.close()
     assert kills > 5
     for stream, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
-        text = "".join(text for each, text in logged(tmp_path) if each == name)
+        text = "".join(text for each, text in logged(tmp_path, form) if each == name)
         assert text.encode() == spools[stream]
 
 
