@@ -22,6 +22,7 @@ from . import (
     joining,
     listing,
     logstream,
+    selecting,
     sizes,
     stats,
     updating,
@@ -226,9 +227,7 @@ class Containers:
         records = [live.record for live in found]
         shown = await parts.workers.run(lambda: imagenames.shown(parts, records))
         taken = await parts.workers.bulk(lambda: sizes.of(parts, records)) if size else {}
-        return [
-            listing.summary(live, image=shown[live.id], size=taken.get(live.id)) for live in found
-        ]
+        return listing.summaries(found, images=shown, sizes=taken)
 
     async def inspect(self, ref: str, *, size: bool = False) -> ContainerInspect:
         """Everything about one."""
@@ -301,7 +300,7 @@ class Containers:
     async def prune(self, filters: Filters) -> ContainerPrune:
         """Remove all that are stopped."""
         parts = self._parts
-        prunable = listing.prunable(parts.containers, filters)
+        prunable = selecting.prunable(parts.containers, filters)
         taken = await parts.workers.bulk(
             lambda: sizes.of(parts, [each.record for each in prunable])
         )
@@ -332,11 +331,15 @@ class Containers:
             described = self._preparation.describe(
                 record, joining.of(record, parts.containers), user
             )
-            bundle = parts.paths.bundles / record.id
             layers = parts.snapshots.planned(
                 record.id, record.layers, volatile=record.host_config.auto_remove
             )
             rootfs = scaffold.below(layers, str(parts.paths.scaffold))
-            return explanation.lines(described, str(bundle), rootfs, parts.facts.layout)
+            words = parts.settings.runtime_words(record.host_config.runtime)
+            if words is not None:
+                place = str(parts.paths.external_root(record.id).parent)
+                return explanation.of_program(words, described, place, rootfs, parts.facts.layout)
+            bundle = str(parts.paths.bundles / record.id)
+            return explanation.lines(described, bundle, rootfs, parts.facts.layout)
 
         return await parts.workers.run(describe)

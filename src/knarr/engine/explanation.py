@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
-from knarr.runtime import creation, facts, plan
+from knarr.runtime import creation, facts, furnish, plan
 from knarr.runtime.cgroups import Cgroup
 from knarr.runtime.process import Stdio
 from knarr.runtime.wiring import Wiring
@@ -26,3 +27,22 @@ def lines(spec: Spec, bundle: str, rootfs: Sequence[Mount], layout: Layout) -> l
     filter_ = creation.filter_of(spec)
     made = plan.start(spec, bundle, rootfs, wiring, facts.here(layout), filter_)
     return [*cgroup.describe(linux["resources"]), *made.describe()]
+
+
+def of_program(
+    words: Sequence[str], spec: Spec, bundle: str, rootfs: Sequence[Mount], layout: Layout
+) -> list[str]:
+    """As ``lines`` for another runtime: what is done for it, and how its program is called.
+
+    The rest is up to that program.
+    """
+    mounted = furnish.root(spec, bundle, rootfs, facts.here(layout))
+    name = posixpath.basename(bundle)
+    calls = (["create", "--bundle", bundle, "--pid-file", f"{bundle}/pid", name], ["start", name])
+    return [
+        *(each.describe() for each in mounted),
+        *(
+            f"execve({words[0]!r}, {[*words, '--root', f'{bundle}/state', *call]!r})"
+            for call in calls
+        ),
+    ]

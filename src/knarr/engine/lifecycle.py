@@ -103,7 +103,7 @@ class Lifecycle:
         """
         host = record.host_config
         needs_new = not join.network and host.network_mode != "host"
-        own_runtime = self._parts.settings.runtime_path(host.runtime) is None
+        own_runtime = self._parts.settings.runtime_words(host.runtime) is None
         ready = self._parts.namespaces.take() if needs_new and own_runtime else None
         if ready is None:
             yield join

@@ -98,7 +98,7 @@ class Settings(NamedTuple):
     debug: bool = False
     init: bool = False
 
-    def runtime_path(self, name: str) -> tuple[str, ...] | None:
+    def runtime_words(self, name: str) -> tuple[str, ...] | None:
         """The program of a runtime and its arguments; None is knarr's own.
 
         Raises ``InvalidArgumentError`` for one that is not, or no longer, configured.

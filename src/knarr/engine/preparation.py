@@ -181,7 +181,7 @@ class Preparation:
             id=record.id,
             bundle=bundle,
             rootfs=rootfs,
-            runtime=self._parts.settings.runtime_path(host.runtime),
+            runtime=self._parts.settings.runtime_words(host.runtime),
             terminal=config.tty,
             open_stdin=config.open_stdin,
             stdin_once=config.stdin_once,

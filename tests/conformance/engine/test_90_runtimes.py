@@ -271,6 +271,17 @@ def test_unknown_and_absent_runtimes(box: Engine) -> None:
     assert done.code == 127
 
 
+def test_explain_tells_the_calls_of_the_program(box: Engine) -> None:
+    line = ["run", "--explain", "--network", "none", "--runtime", "runsc", "busybox", "true"]
+    mounted, *_, create, start = box.knarr(*line).out.splitlines()
+    assert mounted.startswith('fsopen("overlay"')
+    program = RUNTIMES["runsc"][0]
+    assert create.startswith(f"execve({program!r}, [{program!r}, '--platform=ptrace'")
+    assert "'create', '--bundle'" in create
+    assert "'start'" in start
+    assert not (box.exec_root / "external").exists()
+
+
 def test_info_lists_the_runtimes(box: Engine) -> None:
     info = box.get("/info")
     assert info["DefaultRuntime"] == "knarr"
