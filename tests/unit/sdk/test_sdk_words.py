@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 import knarr
+from knarr.api import streams
+from knarr.client.http import Head
 from knarr.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from knarr.sdk.core import decoders, failures, images, options, request
 from knarr.sdk.core.request import Pump
@@ -115,7 +118,9 @@ def test_filters() -> None:
 
 def test_moments() -> None:
     assert request.moment(None) == ""
-    assert request.moment("10m") == "10m"
+    assert 590 < time.time() - float(request.moment("10m")) < 700
+    with pytest.raises(InvalidArgumentError, match="failed to parse value as time"):
+        request.moment("yesterday")
     assert request.moment(5) == "5.000000"
     assert request.moment(datetime(1970, 1, 2, 0, 0, 0, 500000, UTC)) == "86400.500000"
 
@@ -138,6 +143,32 @@ def test_lines_out_of_chunks() -> None:
 def test_endless_line_is_cut() -> None:
     lines = list(decoders.Lines().feed(knarr.Chunk("stdout", b"x" * 2_500_000)))
     assert [len(line.data) for line in lines] == [1024 * 1024, 1024 * 1024]
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("fields", "raw", "expected"),
+    [
+        ({"content-type": streams.MULTIPLEXED}, frame(2, b"x" * 9), ("stderr", b"x" * 9)),
+        ({"content-type": streams.RAW}, frame(1, b"x"), ("stdout", frame(1, b"x"))),
+        ({"content-type": streams.RAW, "api-version": "1.41"}, frame(1, b"x"), ("stdout", b"x")),
+        ({"content-type": streams.RAW, "api-version": "1.41"}, b"# ls", ("stdout", b"# ls")),
+        ({"api-version": "1.41"}, b"\x01", ("stdout", b"\x01")),
+        ({}, b"x\0\0\0", ("stdout", b"x\0\0\0")),
+    ],
+    ids=["frames", "raw", "old-frames", "old-raw", "short", "unlucky"],
+)
+def test_form_of_output(
+    fields: dict[str, str], raw: bytes, expected: tuple[str, bytes], step: int
+) -> None:
+    decoder = decoders.output(Head(200, "OK", fields))
+    chunks = [
+        chunk
+        for start in range(0, len(raw), step)
+        for chunk in decoder.feed(raw[start : start + step])
+    ]
+    chunks += decoder.end()
+    assert (chunks[0].stream, b"".join(chunk.data for chunk in chunks)) == expected
 
 
 def test_an_error_in_frames_comes_after_what_was_before_it() -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LINE_LIMIT = 1024 * 1024
+_TYPED = 42
+_FRAME = b"\0\0\0"
 _DOCUMENT_LIMIT = 64 * 1024 * 1024
 
 
@@ -65,6 +67,29 @@ class FramedOutput:
     def end(self) -> Iterable[Chunk]:
         """Nothing."""
         return ()
+
+
+class GuessedOutput:
+    """Output in a form that an old engine does not tell: frames, if it begins like one."""
+
+    def __init__(self) -> None:
+        self._begin = b""
+        self._chosen: RawOutput | FramedOutput | None = None
+
+    def feed(self, data: bytes) -> Iterable[Chunk]:
+        """The bytes, once the form is clear."""
+        if self._chosen is not None:
+            return self._chosen.feed(data)
+        self._begin += data
+        if len(self._begin) < len(_FRAME) + 1 and self._begin[1:] == _FRAME[: len(self._begin) - 1]:
+            return ()
+        framed = self._begin[0] <= STDERR and self._begin[1:4] == _FRAME
+        self._chosen = FramedOutput() if framed else RawOutput()
+        return self._chosen.feed(self._begin)
+
+    def end(self) -> Iterable[Chunk]:
+        """What was too short to be clear."""
+        return RawOutput().feed(self._begin) if self._begin and not self._chosen else ()
 
 
 class Lines:
@@ -141,16 +166,17 @@ def raw(_head: Head) -> Decoder[bytes, bytes]:
 
 
 def output(head: Head) -> Decoder[bytes, Chunk]:
-    """An answer that is a program's output: its type says in which form."""
-    is_raw = head.headers.get("content-type", "").startswith(streams.RAW)
-    return RawOutput() if is_raw else FramedOutput()
+    """An answer that is a program's output: its type says in which form, since API 1.42."""
+    kind = head.headers.get("content-type", "")
+    if kind.startswith(streams.MULTIPLEXED):
+        return FramedOutput()
+    version = head.headers.get("api-version", "")
+    old = version.startswith("1.") and version[2:].isdecimal() and int(version[2:]) < _TYPED
+    return RawOutput() if kind.startswith(streams.RAW) and not old else GuessedOutput()
 
 
 def known_output(*, tty: bool) -> Callable[[Head], Decoder[bytes, Chunk]]:
-    """An answer that is a program's output in a form that is known.
-
-    Before API 1.42 the type of such an answer said nothing.
-    """
+    """An answer that is a program's output in a form that is known."""
     return lambda _head: RawOutput() if tty else FramedOutput()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from knarr.api import requests
+from knarr.api import requests, timestamps
 from knarr.client import http
 from knarr.client.address import variable
 from knarr.errors import KnarrError, UnavailableError
@@ -147,9 +148,14 @@ def _texts(value: str | bool | Sequence[str]) -> list[str]:  # noqa: FBT001 (a v
 
 
 def moment(when: Moment | None) -> str:
-    """A moment in a form that the engine takes: Unix seconds; a text goes as it is."""
-    if when is None or isinstance(when, str):
-        return when or ""
+    """A moment as Unix seconds. A text is what ``--since`` takes (``10m``, ``2026-01-31``).
+
+    Errors: ``InvalidArgumentError`` for a text that is none.
+    """
+    if when is None or when == "":
+        return ""
+    if isinstance(when, str):
+        return timestamps.unix(timestamps.parse(when, now=time.time_ns()))
     seconds = when.timestamp() if isinstance(when, datetime) else when
     return f"{seconds:.6f}"
 
