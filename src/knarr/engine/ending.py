@@ -57,9 +57,13 @@ class Ending:
 
     async def _end(self, live: LiveContainer, number: int, seconds: float | None) -> None:
         ended = live.next_exit()
-        await self._signal(live, number)
-        if not await _done(ended, seconds):
-            await self._kill_and_wait(live, ended)
+        live.ending += 1
+        try:
+            await self._signal(live, number)
+            if not await _done(ended, seconds):
+                await self._kill_and_wait(live, ended)
+        finally:
+            live.ending -= 1
 
     async def kill(self, live: LiveContainer, signal: str) -> None:
         """Send a signal; SIGKILL also waits for the end. ``ConflictError`` when it does not run."""

@@ -6,7 +6,7 @@ the next engine goes on where this one ended. A result that comes after its moni
 counts for nothing.
 
 When a container that is to be ended or started anew for being unhealthy does not, the next failed
-check asks again.
+check asks again; while somebody else ends it, nothing is done.
 """
 
 from __future__ import annotations
@@ -136,6 +136,14 @@ class Healths:
             last = health.log[-1].end_ns if health.log else 0
             live.monitor.resume(max(live.record.state.started_ns, last))
 
+    def end(self, live: LiveContainer) -> None:
+        """A process has ended: look no more, and say so as Docker does."""
+        state = live.record.state
+        if live.monitor is not None:
+            live.monitor.leave()
+        if state.health is not None:
+            state.health = state.health.unwatched()
+
     def look(self, work: Coroutine[None, None, None]) -> None:
         """Let a check be made beside."""
         _spawn(self._checks, work)
@@ -173,9 +181,7 @@ class Monitor:
             self._plan(since_ns)
 
     def stop(self) -> None:
-        """It does not run, or is frozen: look no more. For a caller that holds its lock."""
-        if self._timer is None and self._stopped is None:
-            return
+        """It is frozen: look no more. For a caller that holds its lock."""
         self.leave()
         state = self._live.record.state
         if state.health is not None:
@@ -237,7 +243,7 @@ class Monitor:
     def _act(self) -> None:
         live, actions = self._live, self._healths.actions
         wanted = self._check.on_failure
-        if wanted is OnFailure.NONE or self._acting:
+        if wanted is OnFailure.NONE or self._acting or live.ending:
             return
         work: Awaitable[None]
         if wanted is OnFailure.KILL:

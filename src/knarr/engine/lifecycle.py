@@ -197,8 +197,8 @@ class Lifecycle:
         state.started_ns = ended.started_ns or state.started_ns
         state.exit_code, state.error = ended.exit_code, ended.error
         state.oom_killed, state.finished_ns = ended.oom_killed, ended.finished_ns
-        if live.monitor is not None:
-            live.monitor.stop()
+        if state.health is not None:
+            self._healths.end(live)
         for one in live.execs.values():
             if one.running:
                 one.end(_KILLED)

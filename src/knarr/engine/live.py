@@ -79,7 +79,7 @@ class Watch(Protocol):
         ...
 
     def stop(self) -> None:
-        """It does not run, or is frozen: look no more. For a caller that holds its lock."""
+        """It is frozen: look no more. For a caller that holds its lock."""
         ...
 
     def leave(self) -> None:
@@ -98,6 +98,8 @@ class LiveContainer:
         #: Whether supervisor and bundles may hold something of it: a process, or who attached.
         self.has_task = True
         self._keepers = 0
+        #: How many are about to end it and wait for that.
+        self.ending = 0
         self.restart: asyncio.Task[None] | None = None
         #: Who watches its health, from the first start on; None where nothing is to be checked.
         self.monitor: Watch | None = None

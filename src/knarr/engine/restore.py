@@ -118,6 +118,8 @@ class Restore:
         if live.record.is_running:
             state.status, state.pid = Status.EXITED, 0
             state.exit_code, state.finished_ns = _UNKNOWN_EXIT, time.time_ns()
+            if state.health is not None:
+                self._healths.end(live)
             await self._parts.containers.note(live)
         was_restarting = state.status is Status.RESTARTING
         if was_restarting:

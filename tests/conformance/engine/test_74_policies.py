@@ -172,6 +172,17 @@ def test_stop_takes_signal_and_time_of_the_container(daemon: Engine, name: str) 
     assert signals == ["kill", "kill", "die", "stop"]
 
 
+def test_an_end_by_a_signal_has_its_number(daemon: Engine, name: str) -> None:
+    line = ["run", "-d", "--init", "--network", "none", "--name", name, "busybox", "sleep", "300"]
+    daemon.docker(*line)
+    for signal, code in (("TERM", 143), ("INT", 130), ("USR1", 138), ("RTMIN+2", 164)):
+        daemon.docker("kill", "-s", signal, name)
+        until(lambda code=code: status(daemon, name) == ("exited", code))
+        daemon.docker("start", name)
+    daemon.docker("stop", name)
+    assert status(daemon, name) == ("exited", 143)
+
+
 def test_a_frozen_one_is_thawed_by_what_ends_it(daemon: Engine, name: str) -> None:
     run(daemon, name, script=LISTENING)
     daemon.docker("pause", name)

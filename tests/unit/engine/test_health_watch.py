@@ -305,3 +305,29 @@ def test_what_happens_to_an_unhealthy_one(
         assert world.done == expected * 2
 
     play(scene, action=action, retries=2)
+
+
+def test_nothing_is_done_to_one_that_is_being_ended(play: Callable[..., None]) -> None:
+    async def scene(world: World) -> None:
+        world.start()
+        world.answers = [1, 1]
+        world.live.ending += 1
+        await world.clock.turn(30)
+        assert (world.health.status, world.done) == (HealthStatus.UNHEALTHY, [])
+        world.live.ending -= 1
+        await world.clock.turn(30)
+        assert world.done == ["kill KILL"]
+
+    play(scene, action="kill", retries=1)
+
+
+def test_the_end_is_seen_also_where_nobody_watched(play: Callable[..., None]) -> None:
+    async def scene(world: World) -> None:
+        world.live.record.state.health = Health(status=HealthStatus.HEALTHY, failing_streak=1)
+        world.healths.end(world.live)
+        assert (world.health.status, world.health.failing_streak) == (HealthStatus.UNHEALTHY, 1)
+        world.start()
+        world.healths.end(world.live)
+        assert (world.health.status, world.clock.waiting) == (HealthStatus.UNHEALTHY, [])
+
+    play(scene)
