@@ -31,7 +31,7 @@ def decode(kind: type[T], body: bytes) -> T:
     try:
         value = _repaired(msgspec.json.decode(body), msgspec.inspect.type_info(kind))
         return msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidArgumentError(f"invalid JSON: {_lower(error)}") from error
 
 

@@ -91,6 +91,8 @@ class Connection(web.RequestHandler):
         complete = self._last_body is not None and self._last_body.is_eof()
         if self._stream is None and complete and not self._idle():
             self._eof = True
+            if not self._messages:
+                self.close()  # behind the answer, which may be on its way already
             return True
         return super().eof_received()
 

@@ -65,7 +65,9 @@ def error(failure: BaseException) -> web.Response:
         return json(ErrorResponse(message=message_of(failure)), 500)
     if failure.http_status >= 500:
         _LOG.warning("%s%s", failure, f": {failure.detail}" if failure.detail else "")
-    return json(ErrorResponse(message=str(failure)), failure.http_status)
+    # Bytes of the client that are no text may stand in the message.
+    message = str(failure).encode(errors="backslashreplace").decode()
+    return json(ErrorResponse(message=message), failure.http_status)
 
 
 def message_of(failure: BaseException) -> str:

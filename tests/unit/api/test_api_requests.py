@@ -65,6 +65,7 @@ def test_null_means_zero_and_a_string_a_list() -> None:
         (b"  ", "invalid JSON: got EOF while reading request body"),
         (b"{", "invalid JSON: input data was truncated"),
         (b"{x}", "invalid JSON: JSON is malformed"),
+        (b'{"Image":5,', "invalid JSON: input data was truncated"),
         (b"[]", "invalid JSON: "),
         (b'{"Image":5}', r"invalid JSON: .*\$\.Image"),
         (b'{"HostConfig":{"Memory":"1g"}}', r"invalid JSON: .*\$\.HostConfig\.Memory"),

@@ -58,6 +58,30 @@ def test_broken_requests(serving: Any, wire: bytes) -> None:
     serving.eventually(lambda: serving.connections() == 0)
 
 
+def test_an_end_of_input_at_any_moment_ends_the_connection(serving: Any) -> None:
+    """The end may come before, while and after the request is answered."""
+    wire = b"POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    wire += b"Content-Length: 2000\r\n\r\n" + b"{" * 2000
+    for pause in range(40):
+        with serving.raw() as sock:
+            sock.sendall(wire)
+            for _ in range(pause * 200):
+                pass
+            sock.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := sock.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 400"), answer
+    serving.eventually(lambda: serving.connections() == 0)
+
+
+def test_header_that_is_no_text(serving: Any) -> None:
+    wire = b"POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Type: \xe9\x9d\xff/json\r\n"
+    answer = exchange(serving, wire + b"Content-Length: 2\r\n\r\n{}")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"unsupported Content-Type" in answer
+
+
 def test_random_bytes(serving: Any) -> None:
     rng = random.Random(1)
     words = [
