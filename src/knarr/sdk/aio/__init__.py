@@ -6,10 +6,13 @@ a cancelled request may have made is removed in the background. ``aclose`` waits
 
 from __future__ import annotations
 
-from .containers import AsyncContainer, AsyncContainers, AsyncExecStream
+from .container import AsyncContainer
+from .containers import AsyncContainers
 from .engine import AsyncEngine, connect_async
+from .execs import AsyncExecStream
 from .images import AsyncImage, AsyncImages, AsyncLoadedImages
-from .streams import AsyncAttachment, AsyncByteStream, AsyncOutputStream, AsyncStream
+from .output import AsyncAttachment, AsyncOutputStream
+from .streams import AsyncByteStream, AsyncStream
 from .volumes import AsyncVolume, AsyncVolumes
 
 __all__ = [

@@ -6,10 +6,14 @@ written to, or closed, by another.
 
 from __future__ import annotations
 
-from .containers import Container, Containers, ExecStream, MadeContainer
+from .attachment import Attachment
+from .container import Container, MadeContainer
+from .containers import Containers
 from .engine import Engine, connect
+from .execs import ExecStream
 from .images import Image, Images, LoadedImages, MadeImage
-from .streams import Attachment, ByteStream, OutputStream, Stream
+from .output import OutputStream
+from .streams import ByteStream, Stream
 from .volumes import MadeVolume, Volume, Volumes
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The requests of containers and of the processes in them."""
+"""The requests of containers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from knarr.api.containers import (
     UpdateResponse,
     WaitResponse,
 )
-from knarr.api.exec import ExecCreateResponse, ExecInspect, ExecStartRequest
 from knarr.api.stats import StatsResponse
 from knarr.client import paths
-from knarr.errors import InternalError, InvalidArgumentError, UnavailableError
+from knarr.errors import InternalError, UnavailableError
 
 from . import decoders
 from .request import (
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knarr.api.containers import ContainerCreateRequest
-    from knarr.api.exec import ExecCreateRequest
     from knarr.api.host_config import ContainerUpdateRequest
     from knarr.client.http import Head
 
@@ -280,49 +278,3 @@ def commit(
         | {"author": author, "changes": "\n".join(changes), "pause": "1" if pause else "0"}
     )
     return Operation(Request("POST", "/commit", parameters), message(Committed), None)
-
-
-# Further processes.
-
-POLL = (0.01, 0.02, 0.05, 0.1, 0.2)
-"""Seconds between looks at a process that closed its output before its end; the last repeats."""
-
-
-def exec_create(container: str, request: ExecCreateRequest) -> Operation[ExecCreateResponse]:
-    """Prepare a process."""
-    return Operation(
-        posting(paths.container(container, "exec"), request),
-        message(ExecCreateResponse),
-    )
-
-
-def exec_start(exec_id: str, *, tty: bool) -> Streaming[Chunk]:
-    """Start it and take its streams."""
-    request = posting(f"/exec/{exec_id}/start", ExecStartRequest(tty=tty))
-    return Streaming(request._replace(upgrade=True), decoders.known_output(tty=tty))
-
-
-def exec_detached(exec_id: str) -> Operation[None]:
-    """Start it and let it run."""
-    request = posting(f"/exec/{exec_id}/start", ExecStartRequest(detach=True))
-    return Operation(request, nothing)
-
-
-def exec_inspect(exec_id: str) -> Operation[ExecInspect]:
-    """How it is."""
-    return Operation(Request("GET", f"/exec/{exec_id}/json"), message(ExecInspect))
-
-
-def exec_resize(exec_id: str, *, height: int, width: int) -> Operation[None]:
-    """Set the size of its terminal."""
-    parameters = query({"h": height, "w": width})
-    return Operation(Request("POST", f"/exec/{exec_id}/resize", parameters), nothing)
-
-
-def checked_input(data: bytes | str | None) -> bytes | None:
-    """What goes to a standard input; a text goes as UTF-8."""
-    if data is None or isinstance(data, bytes):
-        return data
-    if isinstance(data, str):
-        return data.encode()
-    raise InvalidArgumentError(f"input must be bytes or str, not {type(data).__name__}")
