@@ -42,7 +42,7 @@ class EventBus:
         happened = event(
             kind,
             action,
-            Actor(id=actor_id, attributes=dict(attributes)),
+            Actor(id=actor_id, attributes=dict(sorted(attributes.items()))),
             time_ns=time.time_ns(),
         )
         self._history.append(happened)

@@ -267,8 +267,17 @@ def test_the_text(daemon: Engine, name: str, since: str) -> None:
     assert rest == f"container create {container} (image=busybox, name={name})"
     form = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Status}}"
     assert daemon.docker(*line, "--format", form).line == f"container create {name} create"
-    for option in ([], ["--format", "json"], ["--format", form.replace("{{.Status}}", "")]):
-        assert daemon.knarr(*line, *option).out == daemon.docker(*line, *option).out
+    for option in (
+        [],
+        ["json"],
+        ["{{json .}}"],
+        [form],
+        ["{{json .Actor}} {{.From}}"],
+        ["{{.No}}"],
+    ):
+        options = ["--format", *option] if option else []
+        docker, knarr = (run(*line, *options, check=False) for run in (daemon.docker, daemon.knarr))
+        assert (knarr.code, knarr.out) == (docker.code, docker.out)
 
 
 def test_what_happens_is_told_at_once(daemon: Engine, name: str) -> None:

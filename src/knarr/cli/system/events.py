@@ -49,13 +49,17 @@ def _printer(form: str) -> Callable[[Json], str]:
     try:
         template = Template(form)
     except TemplateError as error:
-        raise CommandError(f"Error parsing format: {error}") from None
+        raise CommandError(f"Error parsing format: {error}", 64) from None
 
     def fill(event: Json) -> str:
         try:
+            return template.render(event)
+        except TemplateError:
+            pass  # it may name what the engine leaves out where it is empty
+        try:
             return template.render({"status": "", "id": "", "from": "", **event})
         except TemplateError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"Error parsing format: {error}", 64) from None
 
     return fill
 
