@@ -36,6 +36,13 @@ _LARGE = (
 )
 
 
+_SIMPLE = {
+    Status.CREATED: "Created",
+    Status.REMOVING: "Removal In Progress",
+    Status.DEAD: "Dead",
+}
+
+
 def human_duration(nanoseconds: int) -> str:
     """A rough length of time in words, as Docker rounds it."""
     seconds = nanoseconds // _SECOND
@@ -53,18 +60,16 @@ def human_duration(nanoseconds: int) -> str:
 
 def describe(state: State, now_ns: int) -> str:
     """The text of ``STATUS``."""
-    since_start = human_duration(now_ns - state.started_ns)
+    simple = _SIMPLE.get(state.status)
+    if simple is not None:
+        return simple
+    if state.status in {Status.RUNNING, Status.PAUSED}:
+        since_start = human_duration(now_ns - state.started_ns)
+        frozen = " (Paused)" if state.status is Status.PAUSED else _health(state)
+        return f"Up {since_start}{frozen}"
     since_end = human_duration(now_ns - state.finished_ns)
-    texts = {
-        Status.CREATED: "Created",
-        Status.RUNNING: f"Up {since_start}{_health(state)}",
-        Status.PAUSED: f"Up {since_start} (Paused)",
-        Status.RESTARTING: f"Restarting ({state.exit_code}) {since_end} ago",
-        Status.REMOVING: "Removal In Progress",
-        Status.EXITED: f"Exited ({state.exit_code}) {since_end} ago",
-        Status.DEAD: "Dead",
-    }
-    return texts[state.status]
+    verb = "Restarting" if state.status is Status.RESTARTING else "Exited"
+    return f"{verb} ({state.exit_code}) {since_end} ago"
 
 
 def _health(state: State) -> str:

@@ -158,10 +158,8 @@ class System:
         parts = self._parts
         every = list(parts.containers)
         taken = await parts.workers.bulk(lambda: sizes.of(parts, [live.record for live in every]))
-        return [
-            listing.summary(live, image=live.record.image_name, size=taken[live.id])
-            for live in every
-        ]
+        names = {live.id: live.record.image_name for live in every}
+        return listing.summaries(every, images=names, sizes=taken)
 
     async def events(
         self,

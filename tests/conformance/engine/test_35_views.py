@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from support.engine import Engine
@@ -45,3 +47,85 @@ def test_top_of_one_that_does_not_run(daemon: Engine, name: str) -> None:
     done = daemon.docker("top", name, check=False)
     assert done.code == 1
     assert "is not running" in done.err
+
+
+@pytest.fixture
+def three(daemon: Engine, name: str) -> Iterator[str]:
+    """NAME runs with a volume, a label and a mount; NAME-3 has exited with 3; NAME-n is new."""
+    daemon.docker(
+        *("run", "-d", "--name", name, "--network", "none", "-v", f"{name}-v:/data", "-v"),
+        *("/tmp:/host", "-l", f"views={name}", "-l", "x", "--expose", "80"),
+        *("busybox", "sleep", "1000"),
+    )
+    daemon.docker(
+        *("run", "--name", f"{name}-3", "-l", f"views={name}", "--network", "none"),
+        *("busybox", "sh", "-c", "exit 3"),
+        check=False,
+    )
+    daemon.docker(
+        *("create", "--name", f"{name}-n", "-l", f"views={name}", "--network", "none"),
+        *("busybox", "true"),
+    )
+    yield name
+    daemon.docker("rm", "-f", "-v", name, f"{name}-3", f"{name}-n", check=False)
+    daemon.docker("volume", "rm", f"{name}-v", check=False)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", "N"),
+        ("-a", "N-n N-3 N"),
+        ("-n 2", "N-n N-3"),
+        ("-l", "N-n"),
+        ("-f status=exited", "N-3"),
+        ("-f status=exited -f status=created", "N-n N-3"),
+        ("-f exited=3", ""),
+        ("-a -f exited=3", "N-3"),
+        ("-a -f exited=0", ""),
+        ("-a -f name=^/N$", "N"),
+        ("-a -f name=N-[3n]", "N-n N-3"),
+        ("-a -f name=[", ""),
+        ("-a -f label=x", "N"),
+        ("-a -f before=N-3", "N"),
+        ("-a -f since=N-3", "N-n"),
+        ("-a -f since=N -f before=N-n", "N-3"),
+        ("-a -f volume=N-v", "N"),
+        ("-a -f volume=/data", "N"),
+        ("-a -f volume=/tmp", "N"),
+        ("-a -f volume=/host -f volume=/nosuch", "N"),
+        ("-a -f network=none -f network=bridge", "N-n N-3 N"),
+        ("-a -f network=host", ""),
+        ("-a -f expose=80", ""),
+        ("-a -f publish=80-90/udp", ""),
+        ("-a -f ancestor=busybox", "N-n N-3 N"),
+        ("-a -f ancestor=nosuch", ""),
+        ("-a -f health=none -f is-task=false", "N-n N-3 N"),
+        ("-a -f is-task=true", ""),
+        ("-a -f id=", ""),
+    ],
+)
+def test_ps(daemon: Engine, three: str, flags: str, expected: str) -> None:
+    own = [] if "-n 2" in flags or flags == "-l" else ["-f", f"label=views={three}"]
+    words = flags.replace("N", three).split()
+    shown = daemon.docker("ps", *words, *own, "--format", "{{.Names}}").out.split()
+    assert shown == expected.replace("N", three).split()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("foo=bar", "nvalid filter 'foo'"),
+        ("status=x", "nvalid filter 'status=x'"),
+        ("exited=x", 'strconv.Atoi: parsing "x": invalid syntax'),
+        ("health=x", "Unrecognised filter value for health: x"),
+        ("is-task=x", "nvalid filter 'is-task=[x]'"),
+        ("before=nosuch", "o such container"),
+        ("expose=x", 'error while looking up for expose x: strconv.ParseUint: parsing "x": '),
+        ("publish=80:80", "filter for 'publish' should not contain ':': 80:80"),
+    ],
+)
+def test_what_ps_refuses(daemon: Engine, flag: str, message: str) -> None:
+    done = daemon.docker("ps", "-f", flag, check=False)
+    assert (done.code, done.out) == (1, "")
+    assert message in done.err

@@ -8,7 +8,7 @@ from knarr.api.containers import ContainerConfig, Empty
 from knarr.api.host_config import HostConfig
 from knarr.api.networks import EndpointSettings
 from knarr.containers.record import MountKind, MountRecord, State, Status
-from knarr.engine import inspection, listing
+from knarr.engine import inspection, listing, selecting
 from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -22,11 +22,19 @@ RUNNING = State(status=Status.RUNNING, started_ns=1, pid=7)
 @pytest.fixture
 def filled(store: ContainerStore, add: Callable[..., LiveContainer]) -> ContainerStore:
     config = ContainerConfig(labels={"tier": "front", "a": ""}, exposed_ports={"80/tcp": Empty()})
-    add(1, "web", state=RUNNING, config=config, endpoints={"none": EndpointSettings()})
+    add(
+        1,
+        "web",
+        state=RUNNING,
+        config=config,
+        host_config=HostConfig(network_mode="bridge"),
+        endpoints={"none": EndpointSettings()},
+    )
     add(2, "web-2", state=State(status=Status.EXITED, exit_code=3))
     volume = MountRecord(kind=MountKind.VOLUME, name="vol", target="/data", source="/v")
     add(3, "db", state=State(status=Status.PAUSED), mounts=(volume,))
-    add(4, "new", config=ContainerConfig(labels={"tier": "back"}))
+    bind = MountRecord(kind=MountKind.BIND, target="/dst", source="/src")
+    add(4, "new", config=ContainerConfig(labels={"tier": "back"}), mounts=(bind,))
     add(5, "again", state=State(status=Status.RESTARTING))
     return store
 
@@ -63,6 +71,14 @@ def test_newest_first_and_running_only(filled: ContainerStore) -> None:
         ({"label": ["tier=none"]}, ""),
         ({"volume": ["vol"]}, "db"),
         ({"volume": ["/data"]}, "db"),
+        ({"volume": ["/v"]}, ""),
+        ({"volume": ["/src"]}, "new"),
+        ({"name": ["["]}, ""),
+        ({"name": ["[", "db"]}, "db"),
+        ({"id": [""]}, ""),
+        ({"expose": ["79-81"]}, "web"),
+        ({"expose": ["81"]}, ""),
+        ({"expose": ["80"], "publish": ["99"]}, "web"),
         ({"network": ["none"]}, "web"),
         ({"before": ["db"]}, "web-2 web"),
         ({"since": ["db"]}, "again new"),
@@ -81,7 +97,8 @@ def test_filters(filled: ContainerStore, filters: dict[str, list[str]], expected
 
 def test_a_status_filter_looks_at_all(filled: ContainerStore) -> None:
     assert names(filled, {"status": ["exited"]}, every=False) == "web-2"
-    assert names(filled, {"exited": ["3"]}, every=False) == "web-2"
+    assert names(filled, {"exited": ["3"]}, every=False) == ""
+    assert names(filled, {"exited": ["3"], "status": ["exited"]}, every=False) == "web-2"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +108,10 @@ def test_a_status_filter_looks_at_all(filled: ContainerStore) -> None:
         {"status": ["asleep"]},
         {"exited": ["x"]},
         {"health": ["fine"]},
-        {"name": ["["]},
         {"before": ["ghost"]},
+        {"expose": ["x"]},
+        {"expose": ["80:80"]},
+        {"publish": ["70000"]},
         {"is-task": ["perhaps"]},
     ],
 )
@@ -103,7 +122,7 @@ def test_bad_filters(filled: ContainerStore, filters: dict[str, list[str]]) -> N
 
 def test_prunable(filled: ContainerStore) -> None:
     def pruned(filters: Mapping[str, Sequence[str]]) -> list[str]:
-        return sorted(live.name for live in listing.prunable(filled, filters))
+        return sorted(live.name for live in selecting.prunable(filled, filters))
 
     assert pruned({}) == ["new", "web-2"]
     assert pruned({"label": ["tier=back"]}) == ["new"]
@@ -111,6 +130,8 @@ def test_prunable(filled: ContainerStore) -> None:
     assert pruned({"until": ["0.000000002"]}) == ["web-2"]
     with pytest.raises(InvalidArgumentError):
         pruned({"status": ["exited"]})
+    with pytest.raises(InvalidArgumentError, match="more than one until filter specified"):
+        pruned({"until": ["1h", "2h"]})
 
 
 def test_summary_and_inspection_agree(add: Callable[..., LiveContainer]) -> None:
@@ -125,7 +146,7 @@ def test_summary_and_inspection_agree(add: Callable[..., LiveContainer]) -> None
         host_config=HostConfig(network_mode="bridge"),
         created_ns=10**18,
     )
-    summary = listing.summary(live, image="img")
+    (summary,) = listing.summaries([live], images={live.id: "img"})
     assert summary.command == "/bin/sh -c 'echo hi'"
     assert [(port.private_port, port.type) for port in summary.ports] == [(80, "tcp"), (53, "udp")]
     assert (summary.state, summary.created) == ("running", 10**9)
