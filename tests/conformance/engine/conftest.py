@@ -89,6 +89,31 @@ def background(daemon: Engine, name: str) -> str:
 
 
 @pytest.fixture
+def start(daemon: Engine) -> Iterator[Callable[..., str]]:
+    """Start a container that sleeps, or runs a command, in the background; its name."""
+    made: list[str] = []
+
+    def start(*options: str, command: tuple[str, ...] = ("sleep", "1000")) -> str:
+        name = f"opt{time.monotonic_ns():x}"
+        made.append(name)
+        network = () if "--network" in options else ("--network", "none")
+        daemon.docker("run", "-d", "--name", name, *network, *options, "busybox", *command)
+        return name
+
+    yield start
+    for name in made:
+        daemon.api("DELETE", f"/containers/{name}?force=1&v=1")
+
+
+@pytest.fixture
+def volume(daemon: Engine) -> Iterator[str]:
+    """The name of a volume, which is removed after the test."""
+    name = f"vol{time.monotonic_ns():x}"
+    yield name
+    daemon.api("DELETE", f"/volumes/{name}")
+
+
+@pytest.fixture
 def client(daemon: Engine) -> Iterator[docker.DockerClient]:
     """docker-py."""
     made = docker.DockerClient(base_url=daemon.host, timeout=60)
