@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -87,6 +89,13 @@ def test_every_option_has_a_place() -> None:
     ):
         placed |= set(table)
     assert known == placed
+
+
+def test_every_option_is_documented() -> None:
+    paper = (Path(__file__).parents[3] / "docs/python.md").read_text()
+    table = paper.partition("| what | options |")[2].partition("\n\n")[0]
+    shown = set(re.findall(r"`([a-z_]+)`", table))
+    assert set(options.ContainerOptions.__annotations__) == shown - {"knarr"}
 
 
 def test_bad_options() -> None:
