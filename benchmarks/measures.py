@@ -201,6 +201,40 @@ def load_and_rmi(ours: Engine, theirs: Dockerd, archive: Path, rounds: int = 3) 
     return rows
 
 
+def commit_and_save(ours: Engine, theirs: Dockerd, base: Path, rounds: int = 5) -> list[Row]:
+    """``docker commit`` of a container that has written 50 MB, and ``docker save`` of the image.
+
+    The image is removed after each round, so that every commit writes its layer.
+    """
+    docker = probes.docker_cli() or "docker"
+    write = "mkdir /d; for i in $(seq 400); do head -c 128k /dev/urandom >/d/$i; done"
+    run = ["run", "--network", "none", "--name", "bench-changes", "busybox", "sh", "-ec", write]
+    times: dict[tuple[str, str], list[float]] = {}
+    for number in range(rounds + 1):
+        for who, host in (("ours", ours.host), ("theirs", theirs.host)):
+            if not number:
+                command([docker, *run], host)()
+            for verb, args in (
+                ("commit", ["commit", "bench-changes", "bench/changes:1"]),
+                ("save", ["save", "-o", str(base / f"saved-{who}.tar"), "bench/changes:1"]),
+            ):
+                start = time.perf_counter()
+                command([docker, *args], host)()
+                if number:  # the first round warms the caches
+                    times.setdefault((verb, who), []).append(time.perf_counter() - start)
+            command([docker, "rmi", "bench/changes:1"], host)()
+    for host in (ours.host, theirs.host):
+        command([docker, "rm", "bench-changes"], host)()
+    rows = []
+    for verb, what in (
+        ("commit", "of a container with 50 MB of changes"),
+        ("save", "of an image with a layer of 50 MB"),
+    ):
+        mine, other = (statistics.median(times[verb, who]) for who in ("ours", "theirs"))
+        rows.append(Row(f"`docker {verb}` {what}", "dockerd", mine * 1e3, other * 1e3, "ms", "0.5"))
+    return rows
+
+
 def listing(ours: Engine, program: str, rounds: int = 25) -> list[Row]:
     """``knarr ps`` against ``docker ps``, both asking knarr."""
     docker = probes.docker_cli() or "docker"
@@ -237,3 +271,37 @@ def listing_many(
         connection.close()
     name = f"`docker ps -a` of {stopped} stopped and {running} running"
     return [Row(name, "dockerd", mine * 1e3, other * 1e3, "ms", "1")]
+
+
+def logs(ours: Engine, theirs: Dockerd, megabytes: int = 50, rounds: int = 3) -> list[Row]:
+    """A container writes lines of 101 bytes as fast as it can; then its log is read over the API.
+
+    Writing is what the engines say the container took, without its start. dockerd gets the options
+    that are our defaults (five files of 20 MB), so both do the same work and keep all of it.
+    """
+    script = f"yes {'0123456789' * 10} | head -c {megabytes}000000"
+    host = {"NetworkMode": "none"}
+    host |= {"LogConfig": {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "5"}}}
+    body = {"Image": "busybox:latest", "Cmd": ["sh", "-c", script], "HostConfig": host}
+    written: dict[Path, list[float]] = {ours.socket: [], theirs.socket: []}
+    read: dict[Path, list[float]] = {ours.socket: [], theirs.socket: []}
+    for number in range(rounds):
+        for socket in (ours.socket, theirs.socket):
+            name = f"logs-{number}"
+            connection = Connection(socket)
+            connection.ask("POST", f"/containers/create?name={name}", 201, body)
+            connection.ask("POST", f"/containers/{name}/start", 204)
+            connection.ask("POST", f"/containers/{name}/wait", 200)
+            state = json.loads(connection.ask("GET", f"/containers/{name}/json", 200))["State"]
+            written[socket].append(seconds(state["FinishedAt"]) - seconds(state["StartedAt"]))
+            start = time.perf_counter()
+            answer = connection.ask("GET", f"/containers/{name}/logs?stdout=1", 200)
+            read[socket].append(time.perf_counter() - start)
+            assert len(answer) > megabytes * 1_000_000, len(answer)
+            connection.ask("DELETE", f"/containers/{name}", 204)
+            connection.close()
+    rows = []
+    for name, times in ((f"a container writes {megabytes} MB", written), ("its log is read", read)):
+        mine, other = (statistics.median(times[each.socket]) for each in (ours, theirs))
+        rows.append(Row(name, "dockerd, json-file", mine * 1e3, other * 1e3, "ms", "1"))
+    return rows

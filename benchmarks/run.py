@@ -42,6 +42,7 @@ def measure(base: Path) -> list[measures.Row]:
             rows += measures.listing(ours, program)
             rows += measures.listing_many(ours, theirs)
     finally:
+            rows += measures.logs(ours, theirs)
         theirs.stop()
     return rows
 
