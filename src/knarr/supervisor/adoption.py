@@ -19,6 +19,7 @@ from knarr.supervisor.starting import Launched, open_log, open_sender
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from knarr.supervisor.loop import Loop
     from knarr.supervisor.state import Record, Store
 
 _MODES = {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_RDONLY}
@@ -58,6 +59,19 @@ def adopt(
         # The process goes on all the same: better without a log than without a parent.
         complain(f"log of {record.key}: {error}")
     return Launched(record, pidfd, wires, log, sender=sender)
+
+
+def send_rest(loop: Loop, record: Record, store: Store, complain: Callable[[str], None]) -> None:
+    """Go on sending the lines of a process that has ended; rare, so it is loaded only here."""
+    from knarr.supervisor import sender  # noqa: PLC0415 - a rare feature
+
+    folder = store.folder(record.key)
+    try:
+        opened = open_sender(record.log, folder, complain, connected=False)
+        if opened is not None:
+            sender.send_rest(loop, opened, folder)
+    except (KnarrError, OSError) as error:
+        complain(f"rest of the log of {record.key}: {error}")
 
 
 def _pidfd(record: Record) -> int:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from knarr.supervisor import jsonlog
 from knarr.supervisor import loop as events
 from knarr.supervisor.output import LAG_LIMIT
+from knarr.supervisor.spool import Spool
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
     from knarr.supervisor.loop import Loop, Timer
-    from knarr.supervisor.output import Output
 
 CLOSE_SECONDS = 10.0
 _PAUSES_SECONDS = (0.1, 0.5, 1.0, 5.0)
@@ -70,6 +70,26 @@ def driver(options: dict[str, str]) -> Driver:
     return Journald(options)
 
 
+class Lines(Protocol):
+    """What a sender needs of an output of a process."""
+
+    stream: int
+    spool: Spool
+    ended: bool
+
+    def attach(self, attachment: Sender) -> None:
+        """Tell ``attachment`` of all that comes from now on."""
+        ...
+
+    def detach(self, attachment: Sender) -> None:
+        """Tell it nothing more."""
+        ...
+
+    def settle(self) -> None:
+        """It has got further."""
+        ...
+
+
 class _Message(NamedTuple):
     stream: int
     stop: int
@@ -88,7 +108,7 @@ class Sender:
         self._limit = buffer
         self._complain = complain
         self._loop: Loop | None = None
-        self._outputs: dict[int, Output] = {}
+        self._outputs: dict[int, Lines] = {}
         self._taken = {1: 0, 2: 0}
         self._sent = {1: 0, 2: 0}
         self._queue: deque[_Message] = deque()
@@ -119,7 +139,7 @@ class Sender:
             self._taken[1], self._taken[2] = _NOTE.unpack(file.read(_NOTE.size).ljust(16, b"\0"))
             self._sent = dict(self._taken)
 
-    def bind(self, loop: Loop, outputs: Mapping[int, Output]) -> None:
+    def bind(self, loop: Loop, outputs: Mapping[int, Lines]) -> None:
         """Take the lines of these outputs from now on."""
         self._loop = loop
         self._outputs = dict(outputs)
@@ -137,7 +157,7 @@ class Sender:
         """How far the spool of ``stream`` is not needed any more."""
         return self._taken[stream] if self._limit else self._sent[stream]
 
-    def pump(self, output: Output) -> None:
+    def pump(self, output: Lines) -> None:
         """There is more in the spool, or the output has ended."""
         if self._closed:
             output.detach(self)
@@ -161,7 +181,7 @@ class Sender:
         for output in self._outputs.values():
             output.detach(self)
 
-    def _take(self, output: Output) -> None:
+    def _take(self, output: Lines) -> None:
         """Make messages of what stands in the spool."""
         stream = output.stream
         while self._limit or self._bytes < _AHEAD:
@@ -348,6 +368,43 @@ class Sender:
             self.close()
         elif self._timer is None:
             self._timer = self._loop.call_later(CLOSE_SECONDS, self.close)
+
+
+class _Rest:
+    """An output of a process that has ended under an earlier supervisor."""
+
+    ended = True
+
+    def __init__(self, stream: int, spool: Spool) -> None:
+        self.stream = stream
+        self.spool = spool
+
+    def attach(self, attachment: Sender) -> None:
+        """See ``Lines``."""
+
+    def detach(self, attachment: Sender) -> None:
+        """See ``Lines``."""
+        del attachment
+        self.spool.close()
+
+    def settle(self) -> None:
+        """See ``Lines``."""
+
+
+def send_rest(loop: Loop, sender: Sender, folder: str) -> None:
+    """Send what a process has written before it ended, and its supervisor could not any more."""
+    sender.recover()
+    outputs = {}
+    for stream, role in ((1, "stdout"), (2, "stderr")):
+        outputs[stream] = _Rest(stream, Spool(f"{folder}/{role}.spool"))
+        outputs[stream].spool.recover()
+    if all(sender.cursor(stream) >= rest.spool.end for stream, rest in outputs.items()):
+        for rest in outputs.values():
+            rest.spool.close()
+        return
+    sender.bind(loop, outputs)
+    for rest in outputs.values():
+        sender.pump(rest)
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -78,6 +78,8 @@ class Supervisor:
                 self._orphans[record.key] = record
             else:
                 self._ended[record.key] = _Ended(record, ended)
+                if record.log is not None and record.log.remote:
+                    adoption.send_rest(self._loop, record, self._store, self._complain)
 
     def orphans(self) -> list[Key]:
         """The processes that wait to be adopted."""
