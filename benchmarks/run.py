@@ -39,10 +39,11 @@ def measure(base: Path) -> list[measures.Row]:
             rows += measures.starts_per_second(ours, theirs)
             rows += measures.idle_memory(ours, theirs)
             rows += measures.load_and_rmi(ours, theirs, archive)
+            rows += measures.commit_and_save(ours, theirs, base)
             rows += measures.listing(ours, program)
             rows += measures.listing_many(ours, theirs)
-    finally:
             rows += measures.logs(ours, theirs)
+    finally:
         theirs.stop()
     return rows
 

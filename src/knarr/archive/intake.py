@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHUNK = 1 << 20
+_WORTH = CHUNK // 4  # a chunk of a stream that is worth threads
 _IN_FLIGHT = 8  # chunks that wait for hashing or writing: the memory that a stream may take
 _WRITE_BACK = 8 << 20  # the disk begins after so much, and not when everything is there
 
@@ -41,7 +42,7 @@ class Intake:
         read = self._stream.read
         while chunk := read(CHUNK):
             self._size += len(chunk)
-            if self._workers or len(chunk) == CHUNK:
+            if self._workers or len(chunk) >= _WORTH:
                 for worker in self._workers or self._start():
                     worker.put(chunk)
             else:  # a small layer, or its end: not worth a thread

@@ -18,9 +18,9 @@ _IN_FLIGHT = 4
 
 
 class Chunks:
-    """A file that hands what is written to it on in chunks of about a mebibyte.
+    """A file that hands what is written to it on in chunks of nearly ``size``.
 
-    ``flush`` hands on what is left.
+    None is larger unless a single write was. ``flush`` hands on what is left.
     """
 
     def __init__(self, put: Callable[[bytes], None], size: int = _CHUNK) -> None:
@@ -35,10 +35,10 @@ class Chunks:
 
     def write(self, data: bytes) -> int:
         """Take ``data``, which must not change any more."""
+        if self._bytes + len(data) > self._size:
+            self.flush()
         self._waiting.append(data)
         self._bytes += len(data)
-        if self._bytes >= self._size:
-            self.flush()
         return len(data)
 
     def flush(self) -> None:

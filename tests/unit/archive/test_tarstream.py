@@ -292,3 +292,18 @@ def test_sparse_files_of_gnu_tar(tmp_path: Path, version: str) -> None:
         piece = data[extent.offset : extent.offset + extent.length]
         whole[extent.start : extent.start + extent.length] = piece
     assert bytes(whole) == (tmp_path / "s").read_bytes()
+
+
+def test_data_of_entries_on_request() -> None:
+    members = [("a", b"1" * 1000), ("b", b""), ("c", b"2" * 513), ("d", b"3" * 512)]
+    data = archive([file(name, content) for name, content in members])
+    for step in (7, 512, 1 << 20):
+        stream = TarStream(data[at : at + step] for at in range(0, len(data), step))
+        found = []
+        for entry in stream:
+            taken = stream.data()
+            if entry.name == b"a":
+                next(taken)  # and the rest is passed over
+                continue
+            found.append((entry.name.decode(), b"".join(taken)))
+        assert found == members[1:]

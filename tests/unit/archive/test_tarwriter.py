@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from knarr.archive.entry import HARDLINK, NO_XATTRS, Entry
+from knarr.archive.entry import HARDLINK, NO_XATTRS, Entry, Extent
 from knarr.archive.tarstream import TarStream
 from knarr.archive.tarwriter import TarWriter
 
@@ -77,3 +77,38 @@ def test_file_that_changed_its_length_keeps_the_archive_whole(data: bytes) -> No
     packed = written(PLAIN, PLAIN, data=data)
     assert [entry.size for entry in TarStream([packed])] == [5, 5]
     assert packed[512:517] == data[:5].ljust(5, b"\0")
+
+
+def test_a_sparse_file_reads_back() -> None:
+    size = 3 << 20
+    content = bytearray(size)
+    content[4096:8192] = b"a" * 4096
+    content[size - 5 :] = b"end.."
+    extents = (Extent(4096, 0, 4096), Extent(size - 5, 0, 5))
+    entry = PLAIN._replace(name=b"dir/" + b"n" * 90, size=size, extents=extents)
+    out = io.BytesIO()
+    writer = TarWriter(out)
+    writer.add(entry, io.BytesIO(content))
+    writer.add(PLAIN, io.BytesIO(b"12345"))
+    writer.close()
+    data = out.getvalue()
+    assert len(data) < 20_000
+    found, after = TarStream([data])
+    assert (found.name, found.size) == (entry.name, size)
+    assert found.extents is not None
+    assert [(each.start, each.length) for each in found.extents] == [(4096, 4096), (size - 5, 5)]
+    assert after.name == b"file"
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        first = tar.extractfile(entry.name.decode())
+        assert first is not None
+        assert first.read() == content
+    listed = subprocess.run(["tar", "tv"], input=data, capture_output=True, check=True).stdout
+    assert f" {size} ".encode() in listed
+
+
+def test_a_file_that_is_all_hole() -> None:
+    entry = PLAIN._replace(size=1 << 30, extents=())
+    out = io.BytesIO()
+    TarWriter(out).add(entry, io.BytesIO())
+    (found,) = TarStream([out.getvalue()])
+    assert (found.size, found.extents) == (1 << 30, ())
