@@ -10,7 +10,9 @@ Law: a kill at any moment leaves files that the next call, or the next superviso
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -130,7 +132,10 @@ class LogFiles:
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(self._path, flags, 0o640)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a regular file")
         self.close()
         self._fd = fd
-        status = os.fstat(fd)
         self.size, self.inode = status.st_size, status.st_ino

@@ -78,7 +78,8 @@ def test_one_engine_for_each_root(make_engine: Callable[..., Engine], tmp_path: 
         ("[runtimes.x]\nargs = ['-v']", "path"),
         ("hosts = ['ftp://x']", 'invalid host "ftp://x"'),
         ("[log-opts]\nmax-size = 'much'", "invalid size"),
-        ("[log-opts]\ncolour = 'much'", "colour"),
+        ("[log-opts]\ncolour = 'much'", "failed to set log opts: unknown log opt 'colour'"),
+        ("log-driver = 'wooden'", 'plugin "wooden" not found'),
     ],
 )
 def test_bad_configuration(tmp_path: Path, content: str, words: str) -> None:

@@ -47,6 +47,19 @@ def test_file_and_flags(tmp_path: Path) -> None:
     assert chosen.log_level == "debug"
 
 
+def test_log_drivers_of_file_and_flags(tmp_path: Path) -> None:
+    chosen = options.parse([])
+    assert (chosen.log_driver, chosen.log_options) == ("json-file", {})
+    file = tmp_path / "knarr.toml"
+    file.write_text('log-driver = "local"\n[log-opts]\nmax-size = "1m"\nmax-file = "3"\n')
+    chosen = options.parse(["--config", str(file)])
+    assert (chosen.log_driver, chosen.log_options) == ("local", {"max-size": "1m", "max-file": "3"})
+    flags = ["--log-driver", "syslog", "--log-opt", "max-file=2", "--log-opt", "tag=a=b"]
+    chosen = options.parse(["--config", str(file), *flags])
+    assert chosen.log_driver == "syslog"
+    assert chosen.log_options == {"max-size": "1m", "max-file": "2", "tag": "a=b"}
+
+
 def test_runtimes_of_file_and_flags(tmp_path: Path) -> None:
     file = tmp_path / "knarr.toml"
     file.write_text(
