@@ -153,6 +153,7 @@ def _volume(mount: Mount, point: str) -> MountRecord:
         copy=not (options and options.no_copy),
         subpath=subpath,
         specified=True,
+        labels=dict((options.labels if options else None) or {}),
     )
 
 

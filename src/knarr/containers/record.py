@@ -52,7 +52,7 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     back. ``subpath`` lies below ``source``. ``copy`` asks to fill a new, empty volume from the
     image, ``make_source`` to make a directory of the host that is missing. ``shallow`` leaves what
     is mounted below a read-only bind writable. ``specified`` is one of ``--mount``. ``layers`` are
-    those of an image, lowest first.
+    those of an image, lowest first, ``labels`` those of a volume that is made.
     """
 
     kind: MountKind
@@ -71,6 +71,7 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shallow: bool = False
     specified: bool = False
     layers: tuple[DiffID, ...] = ()
+    labels: dict[str, str] = {}
 
 
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):

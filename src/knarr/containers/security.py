@@ -53,6 +53,7 @@ class SecurityOptions(NamedTuple):
 
     seccomp: str = "builtin"
     no_new_privileges: bool = False
+    writable_cgroups: bool = False
 
 
 def capabilities(host: HostConfig, available: Sequence[str]) -> list[str]:
@@ -90,7 +91,7 @@ def _normalized(names: Sequence[str], option: str) -> list[str]:
 def parse_options(host: HostConfig) -> SecurityOptions:
     """What ``--security-opt`` asks for, checked."""
     filter_ = "unconfined" if host.privileged else "builtin"
-    no_new_privileges = False
+    no_new_privileges = writable_cgroups = False
     for option in host.security_opt or ():
         key, value = _split(option)
         match key:
@@ -102,11 +103,13 @@ def parse_options(host: HostConfig) -> SecurityOptions:
                 _refuse_profile(value)
             case "label":
                 pass
-            case "writable-cgroups" | "systempaths":
+            case "writable-cgroups":
+                writable_cgroups = _boolean(value, option)
+            case "systempaths":
                 raise UnimplementedError(f"--security-opt {key} is not supported")
             case _:
                 raise InvalidArgumentError(f'invalid --security-opt 2: "{option}"')
-    return SecurityOptions(filter_, no_new_privileges)
+    return SecurityOptions(filter_, no_new_privileges, writable_cgroups)
 
 
 def _split(option: str) -> tuple[str, str]:

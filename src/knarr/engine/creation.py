@@ -264,7 +264,7 @@ class Creation:
     def _volume(
         self, mount: MountRecord, layers: Sequence[DiffID], made: list[str], use: Use
     ) -> MountRecord:
-        volume, is_new = self._parts.volumes.create(mount.name, use=use)
+        volume, is_new = self._parts.volumes.create(mount.name, labels=mount.labels, use=use)
         if is_new:
             made.append(volume.name)
         path = self._parts.volumes.path(volume.name)

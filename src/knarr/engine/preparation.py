@@ -112,6 +112,7 @@ class Preparation:
                     if mount.kind is MountKind.IMAGE
                 },
                 init=self._init(host),
+                writable_cgroups=options.writable_cgroups,
             )
         )
 

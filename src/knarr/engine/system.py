@@ -26,7 +26,7 @@ from knarr.api.system import (
     SystemInfo,
     Version,
 )
-from knarr.containers import logdrivers
+from knarr.containers import init, logdrivers
 from knarr.containers.record import Status
 from knarr.errors import InvalidArgumentError
 
@@ -129,6 +129,7 @@ class System:
             },
             default_runtime=parts.settings.default_runtime,
             live_restore_enabled=True,
+            init_binary=init.NAME,
             security_options=["name=seccomp,profile=builtin", "name=cgroupns"],
             warnings=_warnings(parts) or None,
         )

@@ -164,6 +164,14 @@ def test_cgroup_parent(daemon: Engine, start: Start) -> None:
         made.rmdir()
 
 
+def test_writable_cgroups(run: Run, is_knarr: bool) -> None:
+    if not is_knarr:
+        pytest.skip("the peer is older than this option")
+    script = "d=/sys/fs/cgroup; [ -d $d/cpu ] && d=$d/cpu; mkdir $d/own && rmdir $d/own"
+    assert run("sh", "-c", script, check=False).code != 0
+    assert run("sh", "-c", script, options=("--security-opt", "writable-cgroups=true")).code == 0
+
+
 # Namespaces.
 
 

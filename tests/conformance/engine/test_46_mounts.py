@@ -136,6 +136,18 @@ def test_volumes_are_filled_from_the_image(run: Run, volume: str) -> None:
     assert "passwd" not in words(run("ls", "/etc", options=("--mount", plain)))
 
 
+def test_labels_of_a_volume_that_is_made(run: Run, daemon: Engine, volume: str) -> None:
+    run("true", options=("--mount", f"type=volume,src={volume},dst=/v,volume-label=a=b"))
+    assert daemon.get(f"/volumes/{volume}")["Labels"] == {"a": "b"}
+
+
+def test_files_of_docker_are_in_what_is_mounted_on_etc(run: Run) -> None:
+    for options in (("--tmpfs", "/etc"), ("--mount", "type=volume,dst=/etc,volume-nocopy")):
+        assert {"hosts", "hostname", "resolv.conf"} == set(
+            words(run("ls", "/etc", options=options))
+        )
+
+
 def test_parts_of_volumes(run: Run, volume: str, is_knarr: bool) -> None:
     if not is_knarr:
         pytest.skip("the peer is older than parts of volumes")

@@ -66,3 +66,4 @@ class SpecInputs(NamedTuple):
     open_files: tuple[int, int] | None = None
     images: Mapping[str, Mount] = {}
     init: str = ""
+    writable_cgroups: bool = False

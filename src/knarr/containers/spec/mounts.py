@@ -25,27 +25,32 @@ _SLAVE = frozenset({"slave", "rslave"})
 
 
 def mounts(inputs: SpecInputs) -> list[SpecMount]:
-    """Docker's own mounts, the managed files, then what the record asks for.
+    """Docker's own mounts, then the managed files and what the record asks for.
 
     A mount of the record takes the place of ours at the same target, and one at ``/dev`` that of
-    everything below it.
+    everything below it. The managed files are also in what is mounted on ``/etc``.
     """
     record = inputs.record
     own = {mount.target for mount in record.mounts}
-    kept = [
-        mount
-        for mount in [*_system(inputs), *_managed(inputs)]
-        if mount["destination"] not in own
-        and not ("/dev" in own and mount["destination"].startswith("/dev/"))
-    ]
+    system, managed = (
+        [
+            mount
+            for mount in ours
+            if mount["destination"] not in own
+            and not ("/dev" in own and mount["destination"].startswith("/dev/"))
+        ]
+        for ours in (_system(inputs), _managed(inputs))
+    )
     if record.host_config.readonly_rootfs:
-        for mount in kept:
+        for mount in (*system, *managed):
             if mount["destination"] not in _WRITABLE_UNDER_READONLY_ROOT:
                 mount["options"] = [*mount["options"], "ro"]
     wanted = [_requested(mount, inputs) for mount in record.mounts]
+    if wanted:  # parents first
+        managed = sorted([*managed, *wanted], key=lambda mount: mount["destination"].count("/"))
     if inputs.init:
-        wanted.append(_mount(INIT, "bind", inputs.init, ["bind", "ro"]))
-    return kept + wanted
+        managed.append(_mount(INIT, "bind", inputs.init, ["bind", "ro"]))
+    return system + managed
 
 
 def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
@@ -60,6 +65,8 @@ def _system(inputs: SpecInputs) -> Iterable[SpecMount]:
         ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     )
     yield _mount("/sys", "sysfs", "sysfs", [*_SAFE, *access])
+    if inputs.writable_cgroups:
+        access = ["rw"]
     yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_SAFE, "relatime", *access])
     yield _mount("/dev/mqueue", "mqueue", "mqueue", _SAFE)
     if inputs.join.ipc:
