@@ -227,7 +227,7 @@ def _located(path: str, ref: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFoundError(f"Could not find the file {path} in container {ref}") from error
     except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
             reason = (error.strerror or "").lower()
             raise InvalidArgumentError(f"lstat {path}: {reason}") from error
         with translated(f"copy {path} of container {ref}"):

@@ -11,9 +11,11 @@ answered.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
     Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_LOG = logging.getLogger(__name__)
 
 #: Go's default limit of header bytes, which Docker has too.
 MAX_HEADER = 1 << 20
@@ -149,6 +153,17 @@ class Connection(web.RequestHandler):
             self._loop.call_soon(self.connection_lost, None)
         elif self.transport is not None:
             self.transport.set_protocol(self)
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """One line for what is the client's fault, a traceback for what is ours."""
+        failure = kw.get("exc_info")
+        if isinstance(failure, HttpProcessingError):
+            first = failure.message.partition("\n")[0].rstrip(":")
+            _LOG.info("a client sent what is not HTTP: %s", first)
+        elif isinstance(failure, ConnectionError):
+            _LOG.debug("a client went away before its answer")
+        else:
+            super().log_exception(*args, **kw)
 
     def _parse(self, data: bytes) -> None:
         super().data_received(data)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from knarr.volumes.claims import Use
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_LONGEST_NAME = 255  # of a folder: NAME_MAX
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
 
@@ -65,6 +66,8 @@ class VolumeStore:
                 f"create {name}: volume name is too short, names should be at least two "
                 "alphanumeric characters"
             )
+        elif len(name) > _LONGEST_NAME:
+            raise InvalidArgumentError(f"create {name[:64]}...: volume name is too long")
         elif not _NAME.fullmatch(name):
             raise InvalidArgumentError(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, '

@@ -82,6 +82,17 @@ def test_header_that_is_no_text(serving: Any) -> None:
     assert b"unsupported Content-Type" in answer
 
 
+def test_log_of_what_is_no_http_has_no_traceback(
+    serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    exchange(serving, b"NO HTTP AT ALL\r\n\r\n")
+    exchange(serving, b"GET /version HTTP/1.1\r\nA\xff: b\r\n\r\n")
+    told = [one for one in caplog.records if one.levelno > 20 or one.exc_info]
+    assert not told, [one.getMessage() for one in told]
+    assert "not HTTP" in caplog.text
+
+
 def test_random_bytes(serving: Any) -> None:
     rng = random.Random(1)
     words = [
