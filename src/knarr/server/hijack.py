@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from socket import SHUT_WR
+from socket import AF_UNIX, SHUT_WR
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from knarr.api import detach, streams
 from knarr.errors import KnarrError
+from knarr.sys import sockets
 
 from .responses import closing
 
@@ -36,6 +37,10 @@ _LOG = logging.getLogger(__name__)
 
 #: How long a client that got all output may take to close its end, in seconds.
 _LINGER = 1.0
+#: How long a client may take to read the head before output follows it, in seconds, and how often
+#: one looks.
+_HEAD_PATIENCE = 1.0
+_HEAD_STEP = 0.001
 #: Bytes that are buffered for a slow reader before the other side is not read any more.
 _HIGH_WATER = 1 << 18
 
@@ -128,6 +133,7 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._head_taken = True
         watched = attachment is not None and attachment.tty and takes_input
         self._scanner = detach.Scanner(attachment.detach_keys if attachment and watched else b"")
         self._on_detach = attachment.on_detach if attachment else None
@@ -180,10 +186,32 @@ class _Client(asyncio.Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send, and wait until there is room for more; to a lost client nothing is sent."""
+        if not self._head_taken:
+            await self._let_head_be_taken()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
         if not self._writable.is_set():
             await self._writable.wait()
+
+    def write_head(self, data: bytes) -> None:
+        """Send the head. Output follows when the client has read it."""
+        if self._transport is not None:
+            self._transport.write(data)
+            self._head_taken = False
+
+    async def _let_head_be_taken(self) -> None:
+        """Wait until the head was read: docker-py loses output that arrives together with it."""
+        self._head_taken = True
+        if self._transport is None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.family != AF_UNIX:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _HEAD_PATIENCE
+        with contextlib.suppress(OSError):
+            while sockets.unread(sock.fileno()) and loop.time() < deadline:  # noqa: ASYNC110 (no event)
+                await asyncio.sleep(_HEAD_STEP)
 
     async def finish(self) -> None:
         """End the output and let the client close first: input that nobody reads would reset it."""
@@ -227,7 +255,7 @@ async def hijack(call: Call, attachment: Attachment, *, takes_input: bool) -> we
             cleanup.callback(client.input.close)
         taken = call.connection.take_over(client)
         try:
-            await _begin(call, client, taken, tty=attachment.tty)
+            _begin(call, client, taken, tty=attachment.tty)
             if attachment.begin is not None and not await _started(client, attachment):
                 return Hijacked()
             if attachment.logs is not None:
@@ -266,7 +294,7 @@ async def refuse_in_stream(call: Call, text: str, *, tty: bool) -> web.StreamRes
     client = _Client()
     taken = call.connection.take_over(client)
     try:
-        await _begin(call, client, taken, tty=tty)
+        _begin(call, client, taken, tty=tty)
         await _say(client, text, tty=tty)
         await client.finish()
     finally:
@@ -274,13 +302,13 @@ async def refuse_in_stream(call: Call, text: str, *, tty: bool) -> web.StreamRes
     return Hijacked()
 
 
-async def _begin(call: Call, client: _Client, taken: Taken, *, tty: bool) -> None:
+def _begin(call: Call, client: _Client, taken: Taken, *, tty: bool) -> None:
     client.connection_made(taken.transport)
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {stream_type(call, tty=tty)}"]
     if upgrade_wanted(call):
         lines[0] = "HTTP/1.1 101 UPGRADED"
         lines += ["Connection: Upgrade", "Upgrade: tcp"]
-    await client.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    client.write_head(("\r\n".join(lines) + "\r\n\r\n").encode())
     if taken.early:
         client.data_received(taken.early)
     if taken.eof:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import http.client
 import io
 import tarfile
 import threading
@@ -209,6 +210,23 @@ def test_exec_run_as_a_stream(running: Container) -> None:
     assert sorted(b"".join(parts).split()) == [b"e", b"o"]
     _, pairs = running.exec_run(script, stream=True, demux=True)
     assert {pair for pair in pairs if any(pair)} == {(b"o\n", None), (None, b"e\n")}
+
+
+def test_exec_run_of_a_client_that_is_slow(
+    running: Container, monkeypatch: pytest.MonkeyPatch, is_knarr: bool
+) -> None:
+    """docker-py loses output that arrives together with the head of the answer."""
+    if not is_knarr:
+        pytest.skip("dockerd is only slow enough most of the time")
+    begin = http.client.HTTPResponse.begin
+
+    def begin_late(response: http.client.HTTPResponse) -> None:
+        time.sleep(0.1)
+        begin(response)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "begin", begin_late)
+    assert running.exec_run("echo hi") == (0, b"hi\n")
+    assert b"no such file" in running.exec_run("/none").output
 
 
 def raw(sock: Any) -> Any:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ import pytest
 
 from knarr.api import streams
 from knarr.api.events import Actor, event
+from knarr.server import hijack
 
 
 def head_of(sock: socket.socket) -> tuple[bytes, bytes]:
@@ -107,6 +109,34 @@ def test_output_goes_on_after_the_end_of_input(serving: Any) -> None:
         sock.shutdown(socket.SHUT_WR)
         serving.json("POST", f"/containers/{key}/start")
         assert payload(rest_of(sock, rest), streams.STDERR) == b"late\n"
+
+
+def test_output_waits_until_the_head_was_read(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hijack, "_HEAD_PATIENCE", 60.0)
+    key = serving.container("echo", "after")
+    with serving.raw() as sock:
+        sock.sendall(attach(key, "logs=1&stream=1&stdout=1"))
+        time.sleep(0.05)  # there is output now
+        assert sock.recv(65536).endswith(b"\r\n\r\n")
+        serving.json("POST", f"/containers/{key}/start")
+        assert payload(rest_of(sock)) == b"before\nafter\n"
+
+
+def test_a_client_that_never_reads_does_not_hold_output_back(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hijack, "_HEAD_PATIENCE", 0.01)
+    key = serving.container("echo", "after")
+    with serving.raw() as sock:
+        sock.sendall(attach(key, "logs=1&stream=1&stdout=1"))
+        serving.json("POST", f"/containers/{key}/start")
+        data = b""
+        while b"before\n" not in data:
+            time.sleep(0.02)
+            data = sock.recv(65536, socket.MSG_PEEK)
+        assert payload(rest_of(sock, head_of(sock)[1])) == b"before\nafter\n"
 
 
 def test_input_that_is_not_attached_is_dropped(serving: Any) -> None:
