@@ -9,6 +9,7 @@ Source: Engine API v1.51, parameter ``filters``.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 _JSON = msgspec.json.Decoder(dict[str, dict[str, bool] | list[str] | None] | None)
 
@@ -49,6 +50,20 @@ def boolean(filters: Mapping[str, Sequence[str]], name: str, *, default: bool) -
     if wanted_true == wanted_false:
         raise InvalidArgumentError(f"invalid filter '{name}=[{' '.join(values)}]'")
     return wanted_true
+
+
+def matcher(values: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a text is one of the values, or one of them as a regular expression finds it.
+
+    A value that is no expression is only a text, as in Docker.
+    """
+    patterns = []
+    for value in values:
+        try:
+            patterns.append(re.compile(value))
+        except re.error:
+            continue
+    return lambda text: text in values or any(pattern.search(text) for pattern in patterns)
 
 
 def match_labels(wanted: Sequence[str], labels: Mapping[str, str] | None) -> bool:

@@ -7,7 +7,6 @@ are alternatives (all labels must match), different filters all apply; only ``pu
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -122,21 +121,9 @@ def _check_values(filters: Filters) -> None:
 
 
 def _is_named(names: Sequence[str]) -> Test:
-    """Each is a name or a regular expression, with the slash of the name or without.
-
-    One that is no expression is only a name, as in Docker.
-    """
-    exact = {name.removeprefix("/") for name in names}
-    patterns = []
-    for name in names:
-        try:
-            patterns.append(re.compile(name))
-        except re.error:
-            continue
-    return lambda live: (
-        live.name in exact
-        or any(each.search(f"/{live.name}") or each.search(live.name) for each in patterns)
-    )
+    """With the slash of the name or without."""
+    matches = api_filters.matcher(names)
+    return lambda live: matches(live.name) or matches(f"/{live.name}")
 
 
 def _has_ended(codes: Iterable[int]) -> Test:

@@ -98,15 +98,18 @@ class Volumes:
             and _labels_match(one, filters)
         ]
         sizes = await self._parts.workers.bulk(
-            lambda: [self._parts.volumes.usage(one.name) for one in unused]
+            lambda: {one.name: self._parts.volumes.usage(one.name) for one in unused}
         )
-        for one in unused:
-            await self.remove(one.name, force=True)
-        reclaimed = sum(sizes)
+        deleted = []
+        for name in sizes:
+            try:
+                await self.remove(name)
+            except (ConflictError, NotFoundError):
+                continue  # taken by a container or removed by someone else meanwhile
+            deleted.append(name)
+        reclaimed = sum(sizes[name] for name in deleted)
         self._parts.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
-        return VolumePrune(
-            volumes_deleted=[one.name for one in unused] or None, space_reclaimed=reclaimed
-        )
+        return VolumePrune(volumes_deleted=deleted or None, space_reclaimed=reclaimed)
 
     async def usage(self) -> Sequence[Volume]:
         """All, with their sizes and how many containers use them."""
@@ -141,7 +144,7 @@ def _matches(volume: Volume, filters: Filters, used: Mapping[str, object]) -> bo
             return False
     names, drivers = filters.get("name"), filters.get("driver")
     return (
-        (not names or any(name in volume.name for name in names))
+        (not names or api_filters.matcher(names)(volume.name))
         and (not drivers or volume.driver in drivers)
         and api_filters.match_labels(filters.get("label", ()), volume.labels)
     )

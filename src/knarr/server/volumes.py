@@ -47,5 +47,8 @@ async def remove(call: Call) -> web.Response:
 
 
 async def prune(call: Call) -> web.Response:
-    """``POST /volumes/prune``."""
-    return responses.json(await call.engine.volumes.prune(call.filters()))
+    """``POST /volumes/prune``; before 1.42 it took the volumes that have a name, too."""
+    filters = call.filters()
+    if call.version < (1, 42):
+        filters.setdefault("all", ["true"])
+    return responses.json(await call.engine.volumes.prune(filters))

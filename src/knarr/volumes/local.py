@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knarr.api import timestamps
 from knarr.api.volumes import Volume
 from knarr.errors import InvalidArgumentError, NotFoundError, UnimplementedError
+from knarr.snapshots.usage import apparent
 from knarr.volumes.claims import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from knarr.metadata.database import Database
     from knarr.metadata.volumes import VolumeRow
@@ -102,13 +102,8 @@ class VolumeStore:
         self._trash.put(self._root / name)
 
     def usage(self, name: str) -> int:
-        """The bytes of the files in it."""
-        total = 0
-        for directory, _, names in os.walk(self.path(name)):
-            for each in names:
-                with contextlib.suppress(FileNotFoundError):
-                    total += Path(directory, each).lstat().st_size
-        return total
+        """The bytes of the files in it, of hard links once."""
+        return apparent(self.path(name))
 
     def recover(self) -> None:
         """Move directories that no row names to the trash; for the start of an engine."""

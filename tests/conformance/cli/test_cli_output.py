@@ -252,6 +252,9 @@ network inspect none
 system df
 system df -v
 system df --format json
+system df -v --format json
+system df -v --format "{{range .Images}}{{.Repository}} {{.Size}}{{end}} {{len .Volumes}}"
+system df -v --format {{.Foo}}
 image prune -f
 container prune
 image prune -a

@@ -52,3 +52,18 @@ def test_labels() -> None:
     assert not filters.match_labels(["a=c"], labels)
     assert not filters.match_labels(["a", "z"], labels)
     assert filters.match_labels([], None)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["b"], "ab b"),
+        (["^b"], "b"),
+        (["[", "b$"], "[ ab b"),
+        (["a", "["], "[ a ab"),
+        ([], ""),
+    ],
+)
+def test_matcher(values: list[str], found: str) -> None:
+    matches = filters.matcher(values)
+    assert [text for text in ("[", "a", "ab", "b") if matches(text)] == found.split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from knarr.cli.command import Command, CommandError
+from knarr.cli.command import Command
 from knarr.cli.output import View
 from knarr.cli.quantities import human_size
 
@@ -27,11 +27,9 @@ def execute(call: Call) -> int:
     if not flags.on("verbose"):
         sys.stdout.write(VIEW.show(rows(known), form))
         return 0
-    if form:
-        raise CommandError("the verbose option is not compatible with a format")
-    from knarr.cli.system.df_verbose import report
+    from knarr.cli.system.df_verbose import fill, report
 
-    sys.stdout.write(report(known))
+    sys.stdout.write(report(known) if form in ("", "table") else fill(known, form))
     return 0
 
 
