@@ -47,6 +47,17 @@ def owner(mode: str, containers: ContainerStore) -> LiveContainer | None:
     return containers.get(mode.removeprefix(OTHER)) if mode.startswith(OTHER) else None
 
 
+def has_to_wait(record: Record, containers: ContainerStore) -> bool:
+    """Whether one whose namespaces it joins does not run yet, but will be started."""
+    host = record.host_config
+    owners = [
+        containers.find(mode.removeprefix(OTHER))
+        for mode in (host.network_mode, host.pid_mode, host.ipc_mode)
+        if mode.startswith(OTHER)
+    ]
+    return any(live is not None and live.is_restarting for live in owners)
+
+
 def files_owner(record: Record, containers: ContainerStore) -> str:
     """The id of the container whose hosts, hostname and resolv.conf this one has.
 

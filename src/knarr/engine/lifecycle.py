@@ -235,7 +235,7 @@ class Lifecycle:
         """Start it again after a pause, in seconds.
 
         When it cannot be started it stays ended, as in Docker, unless the engine itself was in
-        trouble.
+        trouble, or who it shares namespaces with is about to be started, too.
         """
         state = live.record.state
         task = live.restart
@@ -250,7 +250,10 @@ class Lifecycle:
                 if failure is None:
                     return
                 state.exit_code = exit_code
-                if not isinstance(failure, UnavailableError) or self._closing:
+                passes = isinstance(failure, UnavailableError) or joining.has_to_wait(
+                    live.record, self._parts.containers
+                )
+                if not passes or self._closing:
                     state.status = Status.EXITED
                     await self._parts.containers.note(live)
                     live.tell_exit()

@@ -50,6 +50,8 @@ class Restore:
     ) -> None:
         self._parts = parts
         self._healths = healths
+        #: Those that are to be started again, and whether they were about to be anyway.
+        self._wanted: list[tuple[LiveContainer, bool]] = []
         self._lifecycle = lifecycle
         self._removal = removal
 
@@ -66,6 +68,9 @@ class Restore:
         for live in parts.containers:
             with _reported(live):
                 await self._take_over(live, tasks.get(live.id), has_snapshot=live.id in snapshots)
+        # Not before all records are true: a container may join another one's namespaces.
+        for live, was_restarting in self._wanted:
+            self._lifecycle.resume(live, was_restarting=was_restarting)
         parts.supervisor.on_exit(self._lifecycle.on_exit)
 
     async def _end_unknown(self, tasks: Mapping[str, TaskState]) -> None:
@@ -129,7 +134,8 @@ class Restore:
         ):
             await self._removal.remove(live)
         elif self._is_wanted(live, was_restarting=was_restarting):
-            self._lifecycle.resume(live, was_restarting=was_restarting)
+            state.status = Status.RESTARTING
+            self._wanted.append((live, was_restarting))
 
     async def _adopt(self, live: LiveContainer, task: TaskState) -> None:
         """The process runs; the record may not know yet."""

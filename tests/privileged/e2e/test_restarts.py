@@ -175,6 +175,10 @@ def test_policies_after_a_start_of_the_machine(make_engine: Callable[..., Engine
             expected[name] = policy == "always" or (policy != "no" and not by_hand)
     engine.knarr("create", "--network", "none", "--name", "new", "--restart", "always", "busybox")
     expected["new"] = False
+    for number in range(3):  # of different ids, some are taken up before the one that they join
+        line = ("--restart", "always", "busybox", "sleep", "300")
+        engine.knarr(*RUN[:2], "--network", "container:always", "--name", f"joined{number}", *line)
+        expected[f"joined{number}"] = True
     boot(engine)
     wanted = {name for name, runs in expected.items() if runs}
 
