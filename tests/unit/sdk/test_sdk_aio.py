@@ -301,6 +301,17 @@ def test_an_upload_is_refused_half_way(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_cancelling_breaks_an_upload_off(go: Go) -> None:
+    script = Endless(b'{"stream":"x"}\n')
+
+    async def use(engine: knarr.AsyncEngine) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_awaited(engine.images.load(b"x")), 0.05)
+        assert await set_(script.left)
+
+    go(script, use)
+
+
 def test_archives_are_written_out(go: Go, tmp_path: Path) -> None:
     async def use(engine: knarr.AsyncEngine) -> None:
         image = knarr.AsyncImage(engine._transport, "i")
@@ -385,6 +396,18 @@ def test_cancelling_while_it_is_made_removes(go: Go) -> None:
 
     go(script, use)
     assert recorder.said == ["POST /containers/create", "DELETE /containers/c1?force=1&v=1"]
+
+
+def test_a_failure_to_remove_is_a_note(go: Go) -> None:
+    script = Recorder(fails="/containers/c1")
+
+    async def use(engine: knarr.AsyncEngine) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            async with engine.containers.run("i"):
+                raise ZeroDivisionError
+        assert caught.value.__notes__ == ["<AsyncContainer c1> could not be removed: refused"]
+
+    go(script, use)
 
 
 async def _awaited(pending: Any) -> Any:

@@ -404,5 +404,14 @@ def test_what_does_not_start_is_removed(use: Use) -> None:
     assert script.said[-1] == "DELETE /containers/c1?force=1&v=1"
 
 
+def test_a_failure_to_remove_is_a_note(use: Use) -> None:
+    engine = use(Recorder(fails="/containers/c1"))
+    with pytest.raises(ZeroDivisionError) as caught, engine.containers.run("i"):
+        raise ZeroDivisionError
+    assert caught.value.__notes__ == ["<MadeContainer c1> could not be removed: refused"]
+    with pytest.raises(InternalError, match="refused"), engine.containers.run("i"):
+        pass
+
+
 def test_a_container_that_was_found_is_not_removed() -> None:
     assert not hasattr(knarr.Container, "__exit__")

@@ -116,7 +116,7 @@ class AsyncImages:
                 names = requests.loaded([line async for line in lines])
             return AsyncLoadedImages(AsyncImage(self._transport, name) for name in names)
 
-        return Pending(self._transport, make)
+        return Pending(self._transport, make, breaks_off=True)
 
     def load_stream(self, archive: Source, *, platform: str = "") -> AsyncStream[Progress]:
         """As ``load``, and tell how far it is. An error is raised when its line comes."""
@@ -147,7 +147,7 @@ class AsyncImages:
             name = f"{repository}:{tag or 'latest'}" if repository else made
             return AsyncImage(self._transport, name)
 
-        return Pending(self._transport, make)
+        return Pending(self._transport, make, breaks_off=True)
 
     async def remove(
         self, name: str, *, force: bool = False, prune: bool = True

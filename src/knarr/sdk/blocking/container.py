@@ -270,7 +270,8 @@ class MadeContainer(Container):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.discard()
+        with failures.noted(error, self):
+            self.discard()
 
     def discard(self) -> None:
         """Kill and remove it, if it is still there."""

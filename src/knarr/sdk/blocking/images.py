@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.errors import NotFoundError
+from knarr.sdk.core import failures
 from knarr.sdk.core import images as requests
 
 from . import streams
@@ -80,7 +81,8 @@ class MadeImage(Image):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.discard()
+        with failures.noted(error, self):
+            self.discard()
 
     def discard(self) -> None:
         """Take its name away, if it is still there."""
@@ -105,7 +107,8 @@ class LoadedImages(tuple[MadeImage, ...]):
         trace: TracebackType | None,
     ) -> None:
         for image in self:
-            image.discard()
+            with failures.noted(error, image):
+                image.discard()
 
 
 class Images:

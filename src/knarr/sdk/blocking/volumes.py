@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.errors import NotFoundError
+from knarr.sdk.core import failures
 from knarr.sdk.core import volumes as requests
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class MadeVolume(Volume):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.discard()
+        with failures.noted(error, self):
+            self.discard()
 
     def discard(self) -> None:
         """Remove it, if it is still there."""

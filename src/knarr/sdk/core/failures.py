@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ from knarr.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from knarr.client.address import Address
 
@@ -56,6 +57,17 @@ class CommandFailedError(FailedPreconditionError):
 
     def __str__(self) -> str:
         return f"{self.message}: {self.detail}" if self.detail else self.message
+
+
+@contextmanager
+def noted(error: BaseException | None, thing: object) -> Iterator[None]:
+    """The end of a block: if ``error`` ended it, a failure to remove is a note of that error."""
+    try:
+        yield
+    except KnarrError as failure:
+        if error is None:
+            raise
+        error.add_note(f"{thing!r} could not be removed: {failure}")
 
 
 def from_answer(status: int, reason: str, body: bytes) -> KnarrError:
