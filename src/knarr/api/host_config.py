@@ -152,6 +152,10 @@ class HostConfig(Resources, frozen=True, kw_only=True):
 
 
 class ContainerUpdateRequest(Resources, frozen=True, kw_only=True):
-    """``POST /containers/{id}/update``: new limits and, if given, a new restart policy."""
+    """``POST /containers/{id}/update``: new limits and, if given, a new restart policy.
+
+    ``annotations`` is not Docker's: what knarr itself reads of them can be changed.
+    """
 
     restart_policy: RestartPolicy | None = None
+    annotations: dict[str, str] | None = None

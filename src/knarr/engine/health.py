@@ -16,7 +16,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from knarr.containers.health import Health, OnFailure, check_of
+from knarr.containers.health import Health, OnFailure, check_of, on_failure
 from knarr.containers.record import Status
 from knarr.errors import KnarrError
 
@@ -119,6 +119,8 @@ class Healths:
             return
         state = live.record.state
         state.health = state.health.restarted() if state.health else Health()
+        if live.monitor is not None:
+            live.monitor.leave()
         live.monitor = Monitor(self, live, check)
         live.monitor.resume(state.started_ns)
 
@@ -224,7 +226,7 @@ class Monitor:
         if changed is not None:
             self._publish(changed)
         if self._check.has_failed(self._live.record.state.health):
-            self._act()
+            self._act(on_failure(self._live.record.host_config))
 
     def _note(self, result: Result) -> HealthStatus | None:
         """Write a result down; the status if it is another one than before."""
@@ -240,9 +242,9 @@ class Monitor:
             "container", f"health_status: {status}", record.id, about.container(record)
         )
 
-    def _act(self) -> None:
+    def _act(self, wanted: OnFailure) -> None:
+        """Do what is wanted of an unhealthy container; ``update`` may have changed it."""
         live, actions = self._live, self._healths.actions
-        wanted = self._check.on_failure
         if wanted is OnFailure.NONE or self._acting or live.ending:
             return
         work: Awaitable[None]
@@ -253,11 +255,11 @@ class Monitor:
         else:
             work = actions.replace(live)
         self._acting = True
+        _log.info("container=%s is unhealthy: %s", live.record.short_id, wanted)
         self._healths.act(self._carry_out(work))
 
     async def _carry_out(self, work: Awaitable[None]) -> None:
         record = self._live.record
-        _log.info("container=%s is unhealthy: %s", record.short_id, self._check.on_failure)
         try:
             await work
         except KnarrError as error:

@@ -14,7 +14,7 @@ import msgspec
 
 from knarr.api.containers import UpdateResponse
 from knarr.api.host_config import HostConfig
-from knarr.containers import hostdevices, limits, validate
+from knarr.containers import health, hostdevices, limits, validate
 from knarr.containers.spec import resources
 from knarr.errors import ConflictError, KnarrError
 from knarr.runtime.cgroups import Cgroup
@@ -59,6 +59,7 @@ async def update(
         asked, warnings = limits.check(_asked(before, request), parts.facts)
         _check_against(live, before, request)
         kept = _merged(before, asked, request)
+        health.validate(live.record.config, kept)
         undo: Callable[[], Awaitable[None]] | None = None
         if live.record.is_running:
             undo = await _apply(parts, preparation, live, kept)
@@ -142,4 +143,7 @@ def _merged(host: HostConfig, asked: HostConfig, request: ContainerUpdateRequest
         changes["pids_limit"] = asked.pids_limit
     if request.restart_policy is not None and request.restart_policy.name:
         changes["restart_policy"] = request.restart_policy
+    if health.ON_FAILURE in (own := request.annotations or {}):
+        annotations = {**(host.annotations or {}), health.ON_FAILURE: own[health.ON_FAILURE]}
+        changes["annotations"] = annotations
     return msgspec.structs.replace(host, **changes)

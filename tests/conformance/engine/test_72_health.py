@@ -237,6 +237,18 @@ def test_an_unhealthy_one_is_started_anew_on_request(
     assert end(daemon, name)[0] == "exited"
 
 
+def test_what_is_done_on_failure_can_be_changed(daemon: Engine, name: str, is_knarr: bool) -> None:
+    if not is_knarr:
+        pytest.skip("knarr's own")
+    run(daemon, name, "--annotation", "a=b", "--health-cmd", "false", *FAST)
+    until(lambda: is_now(daemon, name, "unhealthy"))
+    assert daemon.knarr("update", "--health-on-failure", "x", name, check=False).code == 1
+    daemon.knarr("update", "--health-on-failure", "kill", name)
+    until(lambda: end(daemon, name) == ("exited", 137))
+    annotations = daemon.get(f"/containers/{name}/json")["HostConfig"]["Annotations"]
+    assert annotations == {"a": "b", "io.knarr.health-on-failure": "kill"}
+
+
 def test_what_cannot_be_done_on_failure(daemon: Engine, is_knarr: bool) -> None:
     if not is_knarr:
         pytest.skip("knarr's own")

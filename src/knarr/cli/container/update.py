@@ -24,6 +24,7 @@ FLAGS: tuple[FlagRow, ...] = (
     ("cpus", "", "decimal", 0, "Number of CPUs, also in fractions"),
     ("cpuset-cpus", "", "string", "", "CPUs that may be used (0-3, 0,1)"),
     ("cpuset-mems", "", "string", "", "Memory nodes that may be used (0-3, 0,1)"),
+    ("health-on-failure", "", "string", "", "What is done when unhealthy (none, kill, stop, ...)"),
     ("kernel-memory", "", "bytes", 0, "Limit of kernel memory (accepted, not used)"),
     ("memory", "m", "bytes", 0, "Limit of memory"),
     ("memory-reservation", "", "bytes", 0, "Memory that is kept when the host runs short"),
@@ -58,6 +59,8 @@ def execute(call: Call) -> int:
     }
     if flags.text("restart"):
         body["RestartPolicy"] = restart_policy(flags.text("restart"))
+    if flags.text("health-on-failure"):
+        body["Annotations"] = {"io.knarr.health-on-failure": flags.text("health-on-failure")}
     warnings: list[str] = []
     problems = []
     for name in call.arguments:
