@@ -403,7 +403,8 @@ def test_a_failure_to_remove_is_a_note(go: Go) -> None:
 
     async def use(engine: knarr.AsyncEngine) -> None:
         with pytest.raises(ZeroDivisionError) as caught:
-            async with engine.containers.run("i"):
+            async with engine.containers.run("i") as made:
+                assert made.warnings == ("beware",)
                 raise ZeroDivisionError
         assert caught.value.__notes__ == ["<AsyncContainer c1> could not be removed: refused"]
 

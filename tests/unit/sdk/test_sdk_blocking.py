@@ -376,7 +376,7 @@ class Recorder:
         if request.path == self.fails:
             return answer(500, {"message": "refused"})
         if request.path == "/containers/create":
-            return answer(201, {"Id": "c1", "Warnings": []})
+            return answer(201, {"Id": "c1", "Warnings": ["beware"]})
         if request.path == "/volumes/create":
             return answer(201, {"Name": "v1", "Mountpoint": "/", "Driver": "local"})
         return answer(204)
@@ -411,6 +411,11 @@ def test_a_failure_to_remove_is_a_note(use: Use) -> None:
     assert caught.value.__notes__ == ["<MadeContainer c1> could not be removed: refused"]
     with pytest.raises(InternalError, match="refused"), engine.containers.run("i"):
         pass
+
+
+def test_warnings_are_kept(use: Use) -> None:
+    with use(Recorder()).containers.create("i") as made:
+        assert made.warnings == ("beware",)
 
 
 def test_a_container_that_was_found_is_not_removed() -> None:

@@ -18,7 +18,7 @@ from .output import AsyncAttachment, AsyncOutputStream
 from .streams import AsyncByteStream, AsyncStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Unpack
 
     from knarr.api.archives import PathStat
@@ -36,11 +36,17 @@ if TYPE_CHECKING:
 
 
 class AsyncContainer:
-    """A container, known by its id. Nothing is remembered of its state: ``inspect`` asks."""
+    """A container, known by its id. Nothing is remembered of its state: ``inspect`` asks.
 
-    def __init__(self, transport: Transport, container_id: str) -> None:
+    ``warnings`` is what the engine wanted known when this program made it.
+    """
+
+    def __init__(
+        self, transport: Transport, container_id: str, warnings: Iterable[str] = ()
+    ) -> None:
         self._transport = transport
         self.id = container_id
+        self.warnings = tuple(warnings)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id[:12]}>"

@@ -126,4 +126,5 @@ class AsyncContainers:
         operation = requests.create(
             request, name=how.get("name", ""), platform=how.get("platform", "")
         )
-        return AsyncContainer(self._transport, (await self._transport.call(operation)).id)
+        made = await self._transport.call(operation)
+        return AsyncContainer(self._transport, made.id, made.warnings)

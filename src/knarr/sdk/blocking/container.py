@@ -18,7 +18,7 @@ from .images import MadeImage
 from .upload import Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -258,8 +258,14 @@ class MadeContainer(Container):
     """A container that this program made: the end of a ``with`` block kills and removes it.
 
     So do exceptions. Its anonymous volumes go with it. To let it end by itself, ``stop`` it or
-    ``wait`` for it in the block.
+    ``wait`` for it in the block. ``warnings`` is what the engine wants known about it.
     """
+
+    def __init__(
+        self, transport: Transport, container_id: str, warnings: Iterable[str] = ()
+    ) -> None:
+        super().__init__(transport, container_id)
+        self.warnings = tuple(warnings)
 
     def __enter__(self) -> Self:
         return self

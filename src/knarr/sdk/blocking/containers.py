@@ -125,4 +125,5 @@ class Containers:
         operation = requests.create(
             request, name=how.get("name", ""), platform=how.get("platform", "")
         )
-        return MadeContainer(self._transport, self._transport.call(operation).id)
+        made = self._transport.call(operation)
+        return MadeContainer(self._transport, made.id, made.warnings)
