@@ -403,12 +403,18 @@ def test_a_failure_to_remove_is_a_note(go: Go) -> None:
 
     async def use(engine: knarr.AsyncEngine) -> None:
         with pytest.raises(ZeroDivisionError) as caught:
-            async with engine.containers.run("i") as made:
-                assert made.warnings == ("beware",)
+            async with engine.containers.run("i"):
                 raise ZeroDivisionError
         assert caught.value.__notes__ == ["<AsyncContainer c1> could not be removed: refused"]
 
     go(script, use)
+
+
+def test_warnings_are_kept(go: Go) -> None:
+    async def use(engine: knarr.AsyncEngine) -> None:
+        assert (await engine.containers.create("i")).warnings == ("beware",)
+
+    go(Recorder(), use)
 
 
 async def _awaited(pending: Any) -> Any:
