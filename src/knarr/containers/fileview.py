@@ -179,7 +179,7 @@ class Stopped:
             view = self._images[mount.target] if mount.kind is MountKind.IMAGE else None
             yield Graft(
                 mount.target,
-                mount.source,
+                mount.device if mount.fstype == "bind" else mount.source,
                 view=view,
                 part=mount.subpath,
                 read_only=mount.read_only or view is not None,

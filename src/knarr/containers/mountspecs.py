@@ -141,8 +141,6 @@ def _volume(mount: Mount, point: str) -> MountRecord:
     driver = options.driver_config if options else None
     if driver and driver.name:
         check_driver(mount.source, driver.name)
-    if driver and driver.options:
-        raise UnimplementedError("options of the local volume driver are not supported yet")
     return MountRecord(
         kind=MountKind.VOLUME,
         target=point,
@@ -154,6 +152,7 @@ def _volume(mount: Mount, point: str) -> MountRecord:
         subpath=subpath,
         specified=True,
         labels=dict((options.labels if options else None) or {}),
+        driver_options=dict((driver.options if driver else None) or {}),
     )
 
 

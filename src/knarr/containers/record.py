@@ -52,7 +52,9 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     back. ``subpath`` lies below ``source``. ``copy`` asks to fill a new, empty volume from the
     image, ``make_source`` to make a directory of the host that is missing. ``shallow`` leaves what
     is mounted below a read-only bind writable. ``specified`` is one of ``--mount``. ``layers`` are
-    those of an image, lowest first, ``labels`` those of a volume that is made.
+    those of an image, lowest first, ``labels`` and
+    ``driver_options`` those of a volume that is made. ``fstype`` (a file system, or ``bind``) and
+    ``device`` are what a volume shows instead of ``source``, with ``options``.
     """
 
     kind: MountKind
@@ -72,6 +74,9 @@ class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     specified: bool = False
     layers: tuple[DiffID, ...] = ()
     labels: dict[str, str] = {}
+    driver_options: dict[str, str] = {}
+    fstype: str = ""
+    device: str = ""
 
 
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -27,11 +28,11 @@ from knarr.containers import (
 from knarr.containers import record as records
 from knarr.containers.record import MountKind, MountRecord, Record
 from knarr.content.failure import translated
-from knarr.errors import InvalidArgumentError, NotFoundError
+from knarr.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from knarr.network import modes
 from knarr.oci import platform as platforms
 from knarr.sys import faults
-from knarr.volumes import fill, is_empty
+from knarr.volumes import fill, is_empty, options
 
 from . import about, joining
 from .live import LiveContainer
@@ -39,7 +40,6 @@ from .parts import OWN_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from knarr.api.containers import ContainerConfig, ContainerCreateRequest
     from knarr.images.image import Image
@@ -264,13 +264,27 @@ class Creation:
     def _volume(
         self, mount: MountRecord, layers: Sequence[DiffID], made: list[str], use: Use
     ) -> MountRecord:
-        volume, is_new = self._parts.volumes.create(mount.name, labels=mount.labels, use=use)
+        volume, is_new = self._parts.volumes.create(
+            mount.name, labels=mount.labels, options=mount.driver_options, use=use
+        )
         if is_new:
             made.append(volume.name)
         path = self._parts.volumes.path(volume.name)
-        if mount.copy and not mount.subpath and is_empty(path):
+        found = msgspec.structs.replace(mount, name=volume.name, source=str(path))
+        shown = options.source(volume.options)
+        if shown is not None:
+            path = Path(shown.device)
+            found = msgspec.structs.replace(
+                found, fstype=shown.kind, device=shown.device, options=shown.options
+            )
+            if found.subpath and shown.kind != "bind":
+                raise UnimplementedError(
+                    f'a part of volume "{volume.name}" of type "{shown.kind}" cannot be mounted'
+                )
+        own = shown is None or (shown.kind == "bind" and path.is_dir())
+        if own and mount.copy and not mount.subpath and is_empty(path):
             self._fill(layers, mount.target, path)
-        return msgspec.structs.replace(mount, name=volume.name, source=str(path))
+        return found
 
 
 def _remarks(config: ContainerConfig, image: Image) -> list[str]:

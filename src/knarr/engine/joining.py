@@ -8,6 +8,8 @@ from knarr.containers import spec
 from knarr.containers.sharing import OTHER
 from knarr.errors import ConflictError, InvalidArgumentError
 
+from .parts import OWN_RUNTIME
+
 if TYPE_CHECKING:
     from knarr.containers.record import Record
 
@@ -39,7 +41,28 @@ def of(record: Record, containers: ContainerStore) -> spec.Join:
         ipc=_path(ipc, "ipc"),
         shm=_path(ipc, "mnt"),
         files_of=files_owner(record, containers),
+        volumes=_volumes(record, containers),
     )
+
+
+def _volumes(record: Record, containers: ContainerStore) -> dict[str, tuple[str, str]]:
+    """The volumes in memory that a running container shows already: all shall see the same.
+
+    Of the other kinds every container mounts the same thing, of a tmpfs it would be another one.
+    """
+    wanted = [mount for mount in record.mounts if mount.fstype == "tmpfs"]
+    if not wanted or record.host_config.runtime != OWN_RUNTIME:
+        return {}
+    shown = {
+        mount.name: (_path(live, "mnt"), mount.target)
+        for live in containers
+        for mount in live.record.mounts
+        if mount.fstype == "tmpfs"
+        and live.id != record.id
+        and live.record.is_running
+        and live.record.host_config.runtime == OWN_RUNTIME
+    }
+    return {mount.target: shown[mount.name] for mount in wanted if mount.name in shown}
 
 
 def owner(mode: str, containers: ContainerStore) -> LiveContainer | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,6 +114,7 @@ class Preparation:
                 },
                 init=self._init(host),
                 writable_cgroups=options.writable_cgroups,
+                addresses=_addresses(record.mounts),
             )
         )
 
@@ -166,6 +168,11 @@ class Preparation:
                 _make_source(Path(mount.source))
             if mount.kind is MountKind.BIND and mount.propagation != "rprivate":
                 propagation.check(mount)
+            elif mount.fstype == "bind" and not os.path.lexists(mount.device):
+                raise InvalidArgumentError(
+                    f"error while mounting volume '{mount.source}': failed to mount local volume: "
+                    f"mount {mount.device}:{mount.source}: no such file or directory"
+                )
             elif mount.kind is MountKind.VOLUME and not Path(mount.source).is_dir():
                 raise UnavailableError(f'directory "{mount.source}" of volume is not there')
 
@@ -189,6 +196,26 @@ class Preparation:
             log=logdrivers.destination(record, directory, self._parts.facts.hostname),
             console_size=(height, width) if height and width else None,
         )
+
+
+def _addresses(mounts: Sequence[MountRecord]) -> dict[str, str]:
+    """The addresses of the servers whose file systems volumes show: the kernel knows no names."""
+    names = {
+        option[5:]
+        for mount in mounts
+        if mount.fstype.startswith(("nfs", "cifs"))
+        for option in mount.options
+        if option.startswith("addr=")
+    }
+    found = {}
+    for name in names:
+        try:
+            found[name] = str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+        except OSError as error:
+            raise UnavailableError(
+                f'error resolving passed in network volume address: "{name}"'
+            ) from error
+    return found
 
 
 def _make_directory(path: str, mode: int) -> None:

@@ -1,6 +1,6 @@
 """Volumes: named directories that outlive containers.
 
-Scope: the ``local`` driver without options. On disk::
+Scope: the ``local`` driver; see ``options`` for volumes that show something else. On disk::
 
     <data-root>/volumes/<name>/_data     what containers see
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from knarr.api import timestamps
 from knarr.api.volumes import Volume
-from knarr.errors import InvalidArgumentError, NotFoundError, UnimplementedError
+from knarr.errors import InvalidArgumentError, NotFoundError
 from knarr.snapshots.usage import apparent
 from knarr.volumes.claims import Claims
+
+from . import options as volume_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +57,7 @@ class VolumeStore:
                 f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not '
                 "found"
             )
-        if options:
-            raise UnimplementedError("options of the local volume driver are not supported yet")
+        volume_options.check(name, options or {})
         own_labels = dict(labels or {})
         if not name:
             name = secrets.token_hex(32)
@@ -78,7 +79,7 @@ class VolumeStore:
             (use or stack.enter_context(self.claims.using())).claim(name)
             self.path(name).mkdir(mode=0o755, parents=True, exist_ok=True)
             self._root.chmod(0o711)
-            made = self._table.insert(name, own_labels, {}, time.time_ns())
+            made = self._table.insert(name, own_labels, dict(options or {}), time.time_ns())
             return self.get(name), made
 
     def path(self, name: str) -> Path:

@@ -136,6 +136,60 @@ def test_volumes_are_filled_from_the_image(run: Run, volume: str) -> None:
     assert "passwd" not in words(run("ls", "/etc", options=("--mount", plain)))
 
 
+def test_volumes_that_show_something_else(
+    run: Run, daemon: Engine, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "of-host").touch()
+    made = f"vol{time.monotonic_ns():x}"
+    bind, memory = f"{made}-b", f"{made}-m"
+    for name, kind, device, options in (
+        (bind, "none", str(tmp_path), "bind"),
+        (memory, "tmpfs", "tmpfs", "size=1m"),
+    ):
+        flags = ("-o", f"type={kind}", "-o", f"device={device}", "-o", f"o={options}")
+        daemon.docker("volume", "create", *flags, name)
+    try:
+        assert words(run("ls", "/v", options=("-v", f"{bind}:/v"))) == ["of-host"]
+        done = run("touch", "/v/x", options=("-v", f"{bind}:/v:ro"), check=False)
+        assert "Read-only file system" in done.err
+        first = start("-v", f"{memory}:/v")
+        daemon.docker("exec", first, "sh", "-c", "echo shared > /v/x")
+        shown = run("sh", "-c", "cat /w/x; df /w | tail -n 1", options=("-v", f"{memory}:/w"))
+        assert (words(shown)[0], words(shown)[2]) == ("shared", "1024")
+        daemon.docker("rm", "-f", first)
+        assert daemon.get(f"/volumes/{bind}")["Options"]["o"] == "bind"
+    finally:
+        daemon.docker("volume", "rm", bind, memory)
+    assert (tmp_path / "of-host").exists()
+
+
+def test_volume_with_options_of_a_mount(
+    run: Run, daemon: Engine, volume: str, tmp_path: Path
+) -> None:
+    """It is filled from the image, and the directory of the host with it."""
+    options = f"volume-opt=type=none,volume-opt=o=bind,volume-opt=device={tmp_path}"
+    run("true", options=("--mount", f"type=volume,src={volume},dst=/home,{options}"))
+    run("true", options=("--mount", f"type=volume,src={volume},dst=/etc,{options}"))
+    assert (tmp_path / "passwd").exists()
+    assert daemon.get(f"/volumes/{volume}")["Options"]["device"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words_"),
+    [
+        (("type=none",), 'missing required option: "device"'),
+        (("device=/x",), 'missing required option: "type"'),
+        (("nosuch=1",), 'invalid option: "nosuch"'),
+        (("size=1m",), "quota size requested but no quota support"),
+    ],
+    ids=["type", "device", "unknown", "size"],
+)
+def test_bad_options_of_volumes(daemon: Engine, options: tuple[str, ...], words_: str) -> None:
+    flags = [word for option in options for word in ("-o", option)]
+    done = daemon.docker("volume", "create", *flags, "bad-options", check=False)
+    assert (done.code, words_ in done.err) == (1, True)
+
+
 def test_labels_of_a_volume_that_is_made(run: Run, daemon: Engine, volume: str) -> None:
     run("true", options=("--mount", f"type=volume,src={volume},dst=/v,volume-label=a=b"))
     assert daemon.get(f"/volumes/{volume}")["Labels"] == {"a": "b"}

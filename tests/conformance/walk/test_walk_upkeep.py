@@ -146,8 +146,7 @@ WALKS = (
             docker("volume create -o device=/x vw"),
             docker("volume rm vx vy"),
         ),
-        ("volume-options",),
-        {"dir/file": "x"},
+        files={"dir/file": "x"},
     ),
 )
 

@@ -208,10 +208,6 @@ DIFFERENCES: dict[str, Difference] = {
         "and streams, and does not name its container, as in newer versions of Docker",
         r"^inspect made:v1 \| out.(Config|Container|ContainerConfig)\b",
     ),
-    "volume-options": _difference(
-        "The local volume driver has no options yet",
-        r"^(inspect vx|volume create -o|run --rm --network none -v v[xy]:/m)",
-    ),
     "empty-load": _difference(
         "An archive without an image is an error", r"^POST /images/load \| status$", docker="200"
     ),

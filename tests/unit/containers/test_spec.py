@@ -255,3 +255,29 @@ def test_capabilities(host: HostConfig, present: set[str], absent: set[str]) -> 
 def test_all_means_what_the_host_has() -> None:
     assert security.capabilities(HostConfig(cap_add=["ALL"]), ["CAP_KILL"]) == ["CAP_KILL"]
     assert security.capabilities(HostConfig(privileged=True), ["CAP_KILL"]) == ["CAP_KILL"]
+
+
+def test_volumes_that_show_something_else(build: Callable[..., Spec]) -> None:
+    def volume(target: str, fstype: str, device: str, *options: str) -> MountRecord:
+        return MountRecord(
+            kind=MountKind.VOLUME,
+            target=target,
+            name="vol",
+            source="/volumes/vol",
+            fstype=fstype,
+            device=device,
+            options=options,
+            read_only=target == "/b",
+        )
+
+    own = (
+        volume("/a", "tmpfs", "tmpfs", "size=1m"),
+        volume("/b", "bind", "/of/host", "bind"),
+        volume("/c", "nfs", ":/export", "addr=server,ro"),
+    )
+    mounts = mounts_of(build(mounts=own))
+    assert mounts["/a"]["type"] == "tmpfs"
+    assert mounts["/a"]["options"] == ["size=1m"]
+    assert mounts["/b"]["source"] == "/of/host"
+    assert mounts["/b"]["options"] == ["bind", "rprivate", "bind", "ro"]
+    assert mounts["/c"]["source"] == ":/export"

@@ -25,7 +25,9 @@ class Join(NamedTuple):
     """Namespaces of other processes to join, as paths; "" is none.
 
     ``shm`` is the mount namespace whose ``/dev/shm`` goes with the ``ipc`` namespace, ``files_of``
-    the id of the container whose hosts, hostname and resolv.conf go with the network.
+    the id of the container whose hosts, hostname and resolv.conf go with the network. ``volumes``
+    are those that another container shows, by the place: its mount namespace, and where it is in
+    it.
     """
 
     network: str = ""
@@ -33,6 +35,7 @@ class Join(NamedTuple):
     ipc: str = ""
     shm: str = ""
     files_of: str = ""
+    volumes: Mapping[str, tuple[str, str]] = {}
 
 
 class MappedDevice(NamedTuple):
@@ -49,7 +52,7 @@ class SpecInputs(NamedTuple):
     ``--device`` (or of the whole host, if privileged). ``block_devices`` gives major and minor of
     the devices that the block I/O limits name. ``open_files`` is the limit of a container that asks
     for none. ``images`` are the images that are mounted, by the place. ``init`` is the program that
-    is to be the first process, "" for none.
+    is to be the first process, "" for none. ``addresses`` are those of the servers of volumes.
     """
 
     record: Record
@@ -67,3 +70,4 @@ class SpecInputs(NamedTuple):
     images: Mapping[str, Mount] = {}
     init: str = ""
     writable_cgroups: bool = False
+    addresses: Mapping[str, str] = {}

@@ -95,12 +95,31 @@ def _requested(mount: MountRecord, inputs: SpecInputs) -> SpecMount:
     part = [f"X-mount.subdir={mount.subpath}"] if mount.subpath else []
     if mount.kind is MountKind.IMAGE:
         return _image(mount, inputs.images[mount.target], part)
+    if mount.fstype:
+        return _shown(mount, inputs, part)
     access = "rw"
     if mount.read_only:  # with everything below it, unless that shall stay writable
         access = "ro" if mount.shallow or not mount.recursive else "rro"
     bind = "rbind" if mount.recursive else "bind"
     options = [bind, mount.propagation or "rprivate", access, *part]
     return _mount(mount.target, "bind", mount.source, options)
+
+
+def _shown(mount: MountRecord, inputs: SpecInputs, part: Sequence[str]) -> SpecMount:
+    """What a volume shows instead of its directory; from another container if it is there."""
+    access = ["ro"] if mount.read_only else []
+    if mount.target in inputs.join.volumes:
+        namespace, place = inputs.join.volumes[mount.target]
+        options = ["bind", *mount.options, *access, f"X-knarr.mount-namespace={namespace}"]
+        return _mount(mount.target, "bind", place, options)
+    if mount.fstype == "bind":
+        options = ["bind", "rprivate", *mount.options, *access, *part]
+        return _mount(mount.target, "bind", mount.device, options)
+    options = [
+        f"addr={inputs.addresses.get(option[5:], option[5:])}" if option[:5] == "addr=" else option
+        for option in mount.options
+    ]
+    return _mount(mount.target, mount.fstype, mount.device, [*options, *access])
 
 
 def _image(mount: MountRecord, view: Mount, part: Sequence[str]) -> SpecMount:
