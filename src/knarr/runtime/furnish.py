@@ -77,6 +77,8 @@ def tree(
         if _is_bind(mount, parsed):
             source = _source(mount, bundle)
             bound_dev = bound_dev or relative(target) == "dev"
+            if parsed.subdir and parsed.namespace:
+                raise InvalidArgumentError(f'mount on "{target}" has two kinds of source')
             if parsed.subdir:
                 operations.append(mounts.bind_below(source, target, parsed))
                 continue
@@ -90,7 +92,7 @@ def tree(
         elif mount.get("type") in {"cgroup", "cgroup2"}:
             seen = cgroup_mount.View(wiring.cgroup, "cgroup" in own, wiring.joins)
             operations += cgroup_mount.operations(target, parsed, facts.layout, seen)
-        elif mount.get("type") == "overlay":
+        elif mount.get("type") == "overlay" and mounts.is_view(parsed):
             operations.append(mounts.overlay(target, parsed, facts.kernel))
         else:
             operations.append(_filesystem(mount, parsed))
@@ -141,6 +143,8 @@ def _filesystem(mount: SpecMount, parsed: Options) -> Operation:
         raise InvalidArgumentError(f'mount on "{target}" has no type')
     if any(key == "tmpcopyup" for key, _ in parsed.data):
         raise InvalidArgumentError(f'mount on "{target}": tmpcopyup is not supported')
+    if parsed.subdir or parsed.namespace:
+        raise InvalidArgumentError(f'mount on "{target}": only a bind mount may have that source')
     return mounts.filesystem(kind, mount.get("source") or "", target, parsed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from functools import lru_cache
 
 from knarr.errors import InvalidArgumentError
@@ -15,6 +16,7 @@ from knarr.runtime.table import Call, Shared, Slot, call
 _REMEMBERED = 512  # operations: containers are much alike
 _PAGE_LIMIT = 4095  # bytes of the option string of mount(2)
 LOWERDIR_APPEND = (6, 7)  # the first kernel whose overlayfs takes layers one by one
+_COLON = re.compile(r"(?<!\\):")
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -126,18 +128,23 @@ def bind_below(source: str, target: str, options: Options) -> Operation:
     return Operation(f"mount {options.subdir} of {source} on {target}", text, calls)
 
 
+def is_view(options: Options) -> bool:
+    """Whether the options are those of an overlay that only shows its layers."""
+    keys = [key for key, _ in options.data]
+    return keys.count("lowerdir") == 1 and not {"upperdir", "workdir"}.intersection(keys)
+
+
 def overlay(target: str, options: Options, kernel: tuple[int, int]) -> Operation:
     """Mount an overlay whose layers are in the option ``lowerdir``; none of them is written to.
 
     Of a ``subdir``, a clone is put above the whole, which it hides.
     """
     made, point, part = Slot("mount"), Slot("mount point"), Slot("part")
-    layers = [value or "" for key, value in options.data if key == "lowerdir"]
-    if len(layers) != 1 or any(key in {"upperdir", "workdir"} for key, _ in options.data):
-        raise InvalidArgumentError(f'overlay on "{target}" needs lowerdir, and nothing else')
+    listed = next(value or "" for key, value in options.data if key == "lowerdir")
+    layers = [each.replace("\\:", ":") for each in _COLON.split(listed)]
     calls: list[Call] = [*inside.directory(target, point)]
     if kernel >= LOWERDIR_APPEND:
-        single = tuple(("lowerdir+", each) for each in layers[0].split(":"))
+        single = tuple(("lowerdir+", each) for each in layers)
         rest = tuple(each for each in options.data if each[0] != "lowerdir")
         calls += detached.made("overlay", "overlay", options._replace(data=single + rest), made)
         calls.append(detached.attach(made, point))
@@ -159,8 +166,9 @@ def overlay(target: str, options: Options, kernel: tuple[int, int]) -> Operation
             *inside.directory(target, point),
             detached.attach(part, point),
         ]
-    count = layers[0].count(":") + 1
-    text = f'fsopen("overlay",lowerdir+={count} layers) -> fsmount(ro) -> move_mount("{target}")'
+    text = (
+        f'fsopen("overlay",lowerdir+={len(layers)} layers) -> fsmount(ro) -> move_mount("{target}")'
+    )
     return Operation(f"mount overlay on {target}", text, tuple(calls))
 
 

@@ -60,3 +60,8 @@ def test_recursive_attributes_do_not_swallow_plain_ones() -> None:
 
 def test_options_without_meaning_are_dropped() -> None:
     assert parse(("defaults", "", "nofail")) == parse(())
+
+
+def test_options_for_who_mounts() -> None:
+    parsed = parse(("bind", "X-mount.subdir=a/b", "x-other=1", "X-knarr.mount-namespace=/ns"))
+    assert (parsed.subdir, parsed.namespace, parsed.data) == ("a/b", "/ns", ())

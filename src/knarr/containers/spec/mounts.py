@@ -123,10 +123,10 @@ def _shown(mount: MountRecord, inputs: SpecInputs, part: Sequence[str]) -> SpecM
 
 
 def _image(mount: MountRecord, view: Mount, part: Sequence[str]) -> SpecMount:
-    """An image as a directory. Paths of layers hold no colons, or the mount would fail."""
+    """An image as a directory."""
     if view.type != "overlay":
         return _mount(mount.target, "bind", view.source, ["rbind", "rprivate", "ro", *part])
-    layers = f"lowerdir={':'.join(view.lower)}"
+    layers = "lowerdir=" + ":".join(each.replace(":", "\\:") for each in view.lower)
     return _mount(mount.target, "overlay", "overlay", [layers, *view.options, "ro", *part])
 
 
