@@ -24,16 +24,20 @@ if TYPE_CHECKING:
 __all__ = ["LogReader", "Selection"]
 
 #: How many files are opened ahead, and how many bytes they may have: they take up room on the
-#: disk although they are rotated away.
+#: disk although they are rotated away. A log of the default size fits.
 _HELD_FILES = 32
-_HELD_BYTES = 64 * 1024 * 1024
+_HELD_BYTES = 100_000_000
 
 
 class LogReader:
-    """Reads a log ``batch`` by ``batch``."""
+    """Reads a log ``batch`` by ``batch``; with ``present`` as it is now, without what comes."""
 
-    def __init__(self, path: Path, selection: Selection, form: str = JSON) -> None:
+    def __init__(
+        self, path: Path, selection: Selection, form: str = JSON, *, present: bool = False
+    ) -> None:
         self._chain = Chain(path)
+        if present:
+            self._chain.freeze()
         self._view = logentries.view(form, selection)
         self._lock = threading.Lock()  # held while files are opened and closed
         self._file: LogFile | None = None
@@ -43,6 +47,8 @@ class LogReader:
             self._file = self._chain.oldest()
         else:
             self._open_tail(selection.tail)
+        # Whoever removes the container meanwhile takes away names only.
+        self.hold()
 
     @property
     def finished(self) -> bool:

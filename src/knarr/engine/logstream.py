@@ -70,7 +70,7 @@ async def stream(
     ended = live.next_exit()
     watch = inotify.watch_directory(log.path.parent)
     growth = Growth(watch)
-    ended.add_done_callback(lambda _ended: growth.noticed.set())
+    ended.add_done_callback(lambda _ended: growth.ended())
     loop = asyncio.get_running_loop()
     timer = None
     if wanted.until:
@@ -107,6 +107,12 @@ class Growth:
             self.reader.hold()
         self.noticed.set()
 
+    def ended(self) -> None:
+        """The container has ended, and may be removed at any moment."""
+        if self.reader is not None:
+            self.reader.hold()
+        self.noticed.set()
+
     def expire(self) -> None:
         """The time that the client asked for is over."""
         self.expired = True
@@ -129,7 +135,7 @@ async def followed(
 
 
 async def _present(log: Source, wanted: Selection, workers: Workers) -> AsyncIterator[bytes]:
-    reader = await workers.run(lambda: LogReader(log.path, wanted, log.form))
+    reader = await workers.run(lambda: LogReader(log.path, wanted, log.form, present=True))
     try:
         while chunk := await workers.run(reader.batch):
             yield chunk

@@ -17,6 +17,6 @@ On disk, below the exec-root (see ``state``)::
     supervisor.lock   flock(2) of the one supervisor
     supervisor.log    what it had to say about itself
     supervisor/<container id>/            see ``state``, ``spool`` and ``journal``
-        state.json  exit.json  journal  stdout.spool  stderr.spool
+        state.json  exit.json  journal  stdout.spool  stderr.spool  sent
         exec-<exec id>/...
 """

@@ -59,6 +59,16 @@ class Driver(Protocol):
         ...
 
 
+def drain(sock: socket.socket) -> None:
+    """Read what the receiver has said: closed with that unread, a connection loses what was sent.
+
+    TLS servers say something after the handshake, and nobody else does.
+    """
+    with contextlib.suppress(OSError):
+        while sock.gettimeout() == 0 and sock.recv(4096):
+            pass
+
+
 def driver(options: dict[str, str]) -> Driver:
     """The driver that the options name; only that one is loaded."""
     if options["driver"] == "syslog":
@@ -304,6 +314,7 @@ class Sender:
         if sock is not None:
             if self._loop is not None:
                 self._loop.unwatch(sock.fileno())
+            drain(sock)
             sock.close()
 
     def _redial(self) -> None:

@@ -8,6 +8,7 @@ as application name and message id, as Docker's driver.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -68,6 +69,10 @@ class Syslog:
     def send(self, sock: socket.socket, message: bytes) -> int:
         """See ``sender.Driver``."""
         try:
+            if self._network == "tcp+tls":
+                # What the server says must not stay unread: see ``sender.drain``.
+                with contextlib.suppress(OSError):
+                    sock.recv(4096)
             return sock.send(message)
         except ConnectionRefusedError:
             if self._network != "udp":

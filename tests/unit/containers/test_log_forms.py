@@ -226,3 +226,19 @@ def test_a_torn_block_ends_its_file_only(tmp_path: Path) -> None:
     assert len(found) == len(whole) - 1
     assert found[-1] == b"line 39"
     assert set(found) < set(whole)
+
+
+@FORMS
+def test_a_log_is_read_whole_although_it_is_removed_meanwhile(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    with writer(folder, form, 500, 10) as log:
+        for number in range(0, 100, 5):
+            log.append(STDOUT, text(range(number, number + 5)))
+    whole = read(folder, form)
+    with contextlib.closing(LogReader(folder / "x.log", RAW, form)) as reader:
+        first = reader.batch()
+        for path in list(folder.iterdir()):
+            path.unlink()
+        folder.rmdir()
+        assert first + rest(reader) == whole

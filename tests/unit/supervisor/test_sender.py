@@ -7,7 +7,10 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
+import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -388,3 +391,88 @@ def test_journald_that_is_not_there_is_said(monkeypatch, tmp_path) -> None:
     with pytest.raises(OSError, match="journald is not enabled") as caught:
         sender.dial()
     assert sender.failure(caught.value) == "journald is not enabled on this host"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1, with its key beside it."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key"), "-out", str(folder / "cert")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "cert"
+
+
+class SecureServer:
+    """A TLS server in a thread of its own, which reads slowly at first."""
+
+    def __init__(self, certificate: Path) -> None:
+        self.data = bytearray()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, certificate.with_name("key"))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            peer = self._server.accept()[0]
+            with self._context.wrap_socket(peer, server_side=True) as secure:
+                time.sleep(0.2)
+                while block := secure.recv(1 << 16):
+                    self.data += block
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(20)
+
+
+def test_tls_with_lengths_before_messages(process, certificate: Path) -> None:
+    server = SecureServer(certificate)
+    try:
+        process.send_to(
+            options(
+                network="tcp+tls",
+                address=server.address,
+                format="rfc5424",
+                **{"tls-ca-cert": str(certificate)},
+            )
+        )
+        data = b"".join(b"line %06d %s\n" % (n, b"x" * 100) for n in range(2_000))
+        written = 0
+        while written < len(data):
+            written += process.write(data[written:])
+        process.end()
+        process.until(lambda: process.senders[0]._closed)
+    finally:
+        server.close()
+    found, rest = [], bytes(server.data)
+    while rest:
+        length, _, rest = rest.partition(b" ")
+        found.append(rest[: int(length)].rpartition(b" - ")[2])
+        rest = rest[int(length) :]
+    assert b"".join(found) == data
+
+
+def test_tls_of_a_stranger_is_refused(certificate: Path, tmp_path: Path) -> None:
+    for more, refused in (({}, True), ({"tls-skip-verify": "1"}, False)):
+        server = SecureServer(certificate)
+        sender = Sender(
+            driver(options(network="tcp+tls", address=server.address, **more)),
+            str(tmp_path),
+            0,
+            [].append,
+        )
+        try:
+            if refused:
+                with pytest.raises(OSError, match="certificate verify failed"):
+                    sender.dial()
+            else:
+                sender.dial()
+        finally:
+            sender.close()
+            server.close()
