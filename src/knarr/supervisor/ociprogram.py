@@ -14,6 +14,7 @@ import json
 import os
 import select
 import signal
+import stat
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,15 +67,17 @@ class Program(NamedTuple):
             "--log-format", "json", *words,
         ]  # fmt: skip
         output = os.memfd_create("output", os.MFD_CLOEXEC)
+        nothing, into = os.pipe2(os.O_CLOEXEC)
+        os.close(into)
         try:
-            if stdio is NULL:
-                stdio = Stdio(-1, output, output)
-            status = _run(argv, place.path, stdio, before)
+            private = _without_host_devices(stdio, nothing, output)
+            status = _run(argv, place.path, private, before)
             if status:
                 said = os.fsdecode(os.pread(output, _OUTPUT_LIMIT, 0)).strip()
                 raise self._failure(words[0], status, place.read(log), said)
         finally:
             os.close(output)
+            os.close(nothing)
             place.discard(log)
 
     def mount_options(self) -> frozenset[str]:
@@ -113,6 +116,18 @@ class Program(NamedTuple):
         if any(words in message.lower() for words in _GONE):
             return FailedPreconditionError(message)
         return InternalError(message.removeprefix("exec failed: "), hint=hint, detail=said)
+
+
+def _without_host_devices(stdio: Stdio, nothing: int, output: int) -> Stdio:
+    """The streams, without what is missing or a device such as the host's /dev/null.
+
+    runsc gives what it gets to the user "nobody", whoever else uses it.
+    """
+    streams = [
+        private if given < 0 or stat.S_ISCHR(os.fstat(given).st_mode) else given
+        for given, private in zip(stdio[:3], (nothing, output, output), strict=True)
+    ]
+    return stdio._replace(stdin=streams[0], stdout=streams[1], stderr=streams[2])
 
 
 def _run(argv: list[str], folder: str, stdio: Stdio, before: Sequence[Operation]) -> int:

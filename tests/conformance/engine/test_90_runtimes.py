@@ -95,6 +95,14 @@ def test_streams_and_exit_code(run: Callable[..., Result]) -> None:
     assert (done.code, done.out, done.err) == (7, "in\n", "error\n")
 
 
+def test_the_null_device_of_the_host_stays_root_s(run: Callable[..., Result]) -> None:
+    """runsc gives its standard streams to "nobody": it must not get devices of the host."""
+    for options in (("--rm", "-u", "app"), ("--rm", "-t", "-u", "app")):
+        run("true", options=options)
+        found = Path("/dev/null").stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 0, 0o666)
+
+
 def test_the_container_is_as_asked_for(run: Callable[..., Result]) -> None:
     options = ("--rm", "-u", "app", "-e", "A=b c", "-w", "/tmp/x", "-h", "there")
     shown = run("sh", "-c", "id -u; echo $A; pwd; hostname; echo $HOME", options=options).out
