@@ -19,6 +19,7 @@ from knarr.api.archives import PathStat, go_mode
 from knarr.api.containers import FilesystemChange
 from knarr.archive import changes as comparing
 from knarr.archive import copypaths, extraction, packing
+from knarr.archive.failure import shown
 from knarr.archive.links import resolved
 from knarr.archive.produced import Chunks
 from knarr.containers import fileview, rootview, scaffold, users
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from knarr.api.containers import ContainerConfig
+    from knarr.archive.entry import Entry
     from knarr.containers.record import Record
     from knarr.mount import Mount
 
@@ -275,18 +277,29 @@ def _unpack(
     whole = copypaths.absolute(path)
     with _located(path, ref):
         _check_destination(view, whole)
-    with translated(f"copy to {_text(path)} of container {ref}"):
-        owner = None
-        if user:
-            known = users.resolve(user, rootview.user_files(view.root), group_add=())
-            owner = (known.uid, known.gid)
-        plain = Expanded(stream)
+    owner = None
+    if user:
+        known = users.resolve(user, rootview.user_files(view.root), group_add=())
+        owner = (known.uid, known.gid)
+    plain = Expanded(stream)
+    at = b""
+
+    def note(entry: Entry) -> Entry:
+        nonlocal at
+        at = entry.name
+        return entry
+
+    try:
         extraction.extract(
             iter(lambda: plain.read(_CHUNK), b""),
             view.root,
             os.fsencode(whole),
             extraction.Rules(keeps_kinds=keep_kinds, owner=owner),
+            rename=note,
         )
+    except OSError:
+        with translated(f"copy {shown(at)} to {_text(path)} of container {ref}"):
+            raise
 
 
 def _check_destination(view: View, path: str) -> None:

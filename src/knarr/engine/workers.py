@@ -58,6 +58,8 @@ class Workers:
         finally:
             channel.abandon()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # raised above, or nobody is there to be told
 
     def close(self) -> None:
         """End the threads; nothing more may be asked."""

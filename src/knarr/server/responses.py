@@ -21,7 +21,7 @@ from knarr.api.system import API_VERSION, ErrorResponse
 from knarr.errors import KnarrError, NotModifiedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from .call import Call
 
@@ -114,16 +114,18 @@ async def stream(
     """Send bytes; a late error cuts the connection.
 
     ``wait_for_first`` False sends the head at once: of a log that is followed, nothing may come.
-    ``extra`` are further headers.
+    ``extra`` are further headers. A client that goes away is no error: many stop reading at the end
+    of an archive, before the end of the answer.
     """
     async with closing(items):
         first = await anext(items, None) if wait_for_first else None
         response = await begin(call, content_type, extra)
         try:
-            if first is not None:
-                await response.write(first)
+            if first is not None and not await _taken(response.write(first)):
+                return response
             async for chunk in items:
-                await response.write(chunk)
+                if not await _taken(response.write(chunk)):
+                    return response
         except ConnectionError:
             raise
         except Exception as failure:
@@ -131,8 +133,17 @@ async def stream(
             _LOG.warning("a stream broke off: %s", failure, exc_info=unexpected)
             call.abort()
             raise ConnectionResetError("the stream broke off") from failure
-    await response.write_eof()
+    await _taken(response.write_eof())
     return response
+
+
+async def _taken(writing: Awaitable[None]) -> bool:
+    """Write something; False when the client has gone."""
+    try:
+        await writing
+    except ConnectionError:
+        return False
+    return True
 
 
 async def progress(call: Call, items: AsyncIterator[images.Progress]) -> web.StreamResponse:

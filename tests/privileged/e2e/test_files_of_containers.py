@@ -294,7 +294,9 @@ def test_a_client_that_leaves_leaves_nothing(engine: Engine) -> None:
     while len(list(descriptors.iterdir())) > before + 2:
         assert time.monotonic() < deadline, "descriptors are left open"
         time.sleep(0.05)
+    engine.docker("cp", "left:/etc", str(engine.base / "etc"))
     assert engine.knarr("rm", "left").line == "left"
+    assert "Traceback" not in engine.log.read_text()
     assert not list((engine.exec_root / "views").iterdir())
 
 
