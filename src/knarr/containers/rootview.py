@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knarr.containers.users import UserFiles
-from knarr.errors import UnavailableError
+from knarr.errors import InvalidArgumentError, UnavailableError
 from knarr.sys import mount as mount_calls
 from knarr.sys.openat2 import openat2
 
@@ -176,9 +176,16 @@ def read_file(root: int, path: str) -> bytes:
 
 @contextlib.contextmanager
 def directory(root: int, path: str) -> Iterator[int | None]:
-    """A directory below ``root``, opened for reading; None when there is none."""
+    """A directory below ``root``, opened for reading; None when there is nothing.
+
+    Raises ``InvalidArgumentError`` when there is something else: no volume can be mounted there.
+    """
     try:
         opened = openat2(root, path.lstrip("/"), os.O_RDONLY | os.O_DIRECTORY)
+    except NotADirectoryError as error:
+        raise InvalidArgumentError(
+            f"cannot mount volume over existing file, file exists {path}"
+        ) from error
     except OSError:
         yield None
         return

@@ -136,6 +136,12 @@ def test_volumes_are_filled_from_the_image(run: Run, volume: str) -> None:
     assert "passwd" not in words(run("ls", "/etc", options=("--mount", plain)))
 
 
+def test_no_volume_on_a_file(run: Run) -> None:
+    done = run("true", options=("-v", "/bin/busybox"), check=False)
+    told = "cannot mount volume over existing file, file exists"
+    assert (done.code, told in done.err) == (125, True)
+
+
 def test_volumes_that_show_something_else(
     run: Run, daemon: Engine, start: Start, tmp_path: Path
 ) -> None:
