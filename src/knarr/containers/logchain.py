@@ -44,11 +44,22 @@ class LogFile:
         self.compressed = compressed
         self.inode = os.fstat(fd).st_ino
         self._unpacked = self._unpack() if compressed else None
+        self._end: int | None = None
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
-        return os.fstat(self._fd).st_size
+        """Bytes on disk, as far as they are to be read."""
+        size = os.fstat(self._fd).st_size
+        return size if self._end is None else min(size, self._end)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is read as it was at a moment, see ``cut``."""
+        return self._end is not None
+
+    def cut(self, size: int) -> None:
+        """Be a file of this size, whatever is added to it."""
+        self._end = size
 
     @property
     def has_name(self) -> bool:
@@ -58,6 +69,8 @@ class LogFile:
     def read(self, size: int) -> bytes:
         """The next bytes; empty at the present end. What is damaged is the end."""
         if self._unpacked is None:
+            if self._end is not None:
+                size = min(size, max(0, self._end - os.lseek(self._fd, 0, os.SEEK_CUR)))
             return os.read(self._fd, size)
         try:
             return self._unpacked.read(size)
@@ -97,6 +110,15 @@ class Chain:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._folder = -1
+        self._newest: tuple[int, int] | None = None
+
+    def freeze(self) -> None:
+        """From now on the log is as it is at this moment, however fast it grows."""
+        for file in self.newest_first():
+            if not file.compressed:
+                self._newest = file.inode, file.size
+            file.close()
+            return
 
     def close(self) -> None:
         """Close the directory."""
@@ -127,6 +149,8 @@ class Chain:
 
         When ``present`` was rotated away altogether, the oldest that is left.
         """
+        if present.is_cut:
+            return None
         for _ in range(_LOOKS):
             names = self._names(until=present.inode)
             place = _place(names, present)
@@ -194,6 +218,8 @@ class Chain:
         if opened.inode != named.inode:
             opened.close()
             return None
+        if self._newest is not None and opened.inode == self._newest[0]:
+            opened.cut(self._newest[1])
         return opened
 
     def _directory(self) -> int:

@@ -66,6 +66,19 @@ def test_reads_over_all_rotated_files_in_order(log: Path, open_log: Open) -> Non
     assert read_all(open_log(RAW)) == lines(range(9))
 
 
+@pytest.mark.parametrize("tail", [None, 4, 100])
+def test_reads_the_log_as_it_was_when_it_was_opened(log: Path, tail: int | None) -> None:
+    write(rotated_path(log, 1), map(entry, range(3)))
+    write(log, map(entry, range(3, 6)))
+    chosen = Selection(framed=False, tail=tail)
+    with contextlib.closing(LogReader(log, chosen, present=True)) as reader:
+        append(log, entry(6) + b"\n")
+        rotated_path(log, 1).rename(rotated_path(log, 2))
+        log.rename(rotated_path(log, 1))
+        write(log, map(entry, range(7, 9)))
+        assert read_all(reader) == lines(range(2 if tail == 4 else 0, 6))
+
+
 def test_frames_name_stream_and_length(log: Path, open_log: Open) -> None:
     write(log, [entry(1), entry(2, "stderr")])
     assert read_all(open_log(Selection())) == (
