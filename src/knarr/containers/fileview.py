@@ -176,6 +176,8 @@ class Stopped:
         for mount in self._record.mounts:
             if mount.kind is MountKind.TMPFS:
                 continue
+            if mount.make_source and mount.kind is MountKind.BIND:
+                _make(Path(mount.source))
             view = self._images[mount.target] if mount.kind is MountKind.IMAGE else None
             yield Graft(
                 mount.target,
@@ -186,3 +188,9 @@ class Stopped:
                 recursive=mount.recursive,
                 shallow=mount.shallow,
             )
+
+
+def _make(source: Path) -> None:
+    """Make a directory of the host where nothing is, as a start would."""
+    with contextlib.suppress(FileExistsError):  # a file, or a link that leads nowhere
+        source.mkdir(parents=True, exist_ok=True)

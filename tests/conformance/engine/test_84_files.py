@@ -321,6 +321,13 @@ def test_mount_points_of_a_container_that_never_ran(daemon: Engine, name: str) -
     daemon.docker("start", "-a", name)
 
 
+def test_a_bind_whose_source_is_made(daemon: Engine, name: str, tmp_path: Path) -> None:
+    bind = f"{tmp_path}/made/here:/bind"
+    daemon.docker("create", "--network", "none", "--name", name, "-v", bind, "busybox", "true")
+    assert put(daemon, name, "/bind", archive([file("f", b"x")]))[0] == 200
+    assert (tmp_path / "made/here/f").read_bytes() == b"x"
+
+
 def test_what_the_kernel_makes_up_is_not_copied(box: str, daemon: Engine) -> None:
     found = names(daemon.docker("cp", f"{box}:/", "-", binary=True).out)
     assert "/w/s/f" in found
