@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     FlagRow = tuple[str, str, str, object, str]
-    """Name, one-letter name or "", kind, default, what it is for ("": not shown)."""
+    """Name, one-letter name or "", kind, default, what it is for ("": not shown).
+
+    The kind ``=NAME`` makes it another name of the flag NAME.
+    """
 
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -246,13 +249,16 @@ class Flags:
         return 0
 
     def _set(self, name: str, text: str) -> None:
-        _, short, kind, _, _ = self._rows[name]
+        given, (_, short, kind, _, _) = name, self._rows[name]
+        if kind[:1] == "=":
+            name = kind[1:]
+            kind = self._rows[name][2]
         try:
             value = KINDS[kind](text)
             if name in self._checks:
                 value = _load(self._checks[name])(value)
         except BadValueError as error:
-            shown = f"-{short}, --{name}" if short else f"--{name}"
+            shown = f"-{short}, --{given}" if short else f"--{given}"
             raise FlagError(
                 f'invalid argument {quoted(text)} for "{shown}" flag: {error}'
             ) from None

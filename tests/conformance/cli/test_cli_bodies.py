@@ -69,6 +69,7 @@ FLAGS = [
     "--mount type=bind,src=/a,dst=/x,readonly,bind-recursive=readonly,bind-propagation=rprivate",
     "--mount type=volume,src=v,dst=/x,volume-subpath=a/b,ro",
     "--network host --link a",
+    "--net foo --net-alias x --dns-opt y --network-alias z",
     "--network container:x --link a:b",
     "--network none --mac-address 02:00:00:00:00:01 --ip 1.2.3.4",
     "--platform linux --pull= --quiet",

@@ -27,6 +27,8 @@ RUN = r"""
 --pid container:nosuch
 --network container:
 --network container:nosuch
+--net container:nosuch
+--net foo=bar
 --network container:x -h y
 --network container:x --dns 1.1.1.1
 --network container:x --add-host a:1.1.1.1

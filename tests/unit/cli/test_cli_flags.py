@@ -309,3 +309,12 @@ def test_csv(text: str, fields: list[str]) -> None:
 def test_bad_csv(text: str) -> None:
     with pytest.raises(BadValueError):
         csv.fields(text)
+
+
+def test_another_name_of_a_flag() -> None:
+    rows = (("long-name", "", "list", "", "Shown"), ("old", "", "=long-name", "", ""))
+    flags = Flags(rows, {})
+    assert flags.parse(["--old", "a", "--long-name=b", "--old=c", "rest"], interspersed=True) == [
+        "rest"
+    ]
+    assert flags.many("long-name") == ["a", "b", "c"]
