@@ -43,6 +43,7 @@ class LogReader:
         self._file: LogFile | None = None
         self._ahead: deque[LogFile] = deque()
         self._closed = False
+        self._busy = False  # in ``batch``, perhaps in another thread
         if selection.tail is None:
             self._file = self._chain.oldest()
         else:
@@ -56,16 +57,20 @@ class LogReader:
         return self._view.finished
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; a ``batch`` that is under way in a worker does it at its end."""
         with self._lock:
             self._closed = True
-            for file in self._ahead:
-                file.close()
-            self._ahead.clear()
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-            self._chain.close()
+            if not self._busy:
+                self._close()
+
+    def _close(self) -> None:
+        for file in self._ahead:
+            file.close()
+        self._ahead.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._chain.close()
 
     def hold(self) -> None:
         """Open the files that were begun meanwhile; short, and from any thread."""
@@ -88,6 +93,22 @@ class LogReader:
 
         May be called again later: what was written since then comes.
         """
+        with self._lock:
+            if self._closed:
+                return b""
+            self._busy = True
+        try:
+            return self._batch()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        with self._lock:
+            self._busy = False
+            if self._closed:
+                self._close()
+
+    def _batch(self) -> bytes:
         last = False  # whether the present file was found to be complete
         while not self.finished:
             block = self._file.read(logentries.BLOCK) if self._file is not None else b""

@@ -242,3 +242,22 @@ def test_a_log_is_read_whole_although_it_is_removed_meanwhile(tmp_path: Path, fo
             path.unlink()
         folder.rmdir()
         assert first + rest(reader) == whole
+
+
+def test_a_reader_that_is_closed_while_it_reads_closes_at_the_end(tmp_path: Path) -> None:
+    """Else the number of the descriptor could belong to somebody else when it is read from."""
+    with writer(tmp_path, JSON) as log:
+        log.append(STDOUT, text(range(10)))
+    reader = LogReader(tmp_path / "x.log", RAW)
+    file = reader._file
+    assert file is not None
+    real = file.read
+
+    def read_while_closing(size: int) -> bytes:
+        reader.close()
+        return real(size)
+
+    file.read = read_while_closing  # type: ignore[method-assign]
+    assert reader.batch() == text(range(10))
+    assert reader._file is None
+    assert reader.batch() == b""
