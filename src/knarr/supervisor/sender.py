@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import struct
 import threading
 from collections import deque
@@ -25,7 +26,6 @@ from knarr.supervisor.output import LAG_LIMIT
 from knarr.supervisor.spool import Spool
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Mapping
 
     from knarr.supervisor.loop import Loop, Timer
@@ -300,6 +300,9 @@ class Sender:
             self._hang_up()
             self._redial()
             return
+        else:
+            # What a datagram met with; unread it would wake the loop again and again.
+            self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._go_on()
 
     def _go_on(self) -> None:

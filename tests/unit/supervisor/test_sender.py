@@ -315,6 +315,20 @@ def test_after_a_kill_the_next_one_goes_on(process, receiver, tmp_path) -> None:
     assert bodies(tcp.data) == [b"one", b"two", b"three", b"four"]
 
 
+def test_a_datagram_that_nobody_takes_wakes_the_loop_once(process, receiver) -> None:
+    udp = receiver(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
+    address = udp.sock.getsockname()
+    udp.close()
+    process.send_to(options(network="udp", address=f"127.0.0.1:{address[1]}"))
+    process.write(b"one\n")
+    process.until(lambda: process.outputs[1].spool.end > 0)
+    assert sum(process.turn(0.01) for _ in range(20)) < 5
+    again = receiver(socket.AF_INET, socket.SOCK_DGRAM, address)
+    process.write(b"two\n")
+    process.end()
+    assert again.datagrams()[-1].endswith(b": two\n")
+
+
 def test_long_lines_are_sent_in_pieces(process, receiver, tmp_path) -> None:
     path = str(tmp_path / "log")
     bound = receiver(socket.AF_UNIX, socket.SOCK_DGRAM, path)
