@@ -48,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"knarr daemon: {error}\n")
         return error.exit_code
     except OSError as error:
-        sys.stderr.write(f"knarr daemon: {error}\n")
+        reason = (error.strerror or str(error)).lower()
+        sys.stderr.write(f"knarr daemon: {error.filename or 'start'}: {reason}\n")
         return 1
     return 0
 

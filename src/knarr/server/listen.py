@@ -79,13 +79,16 @@ class Api:
 
 
 def _open_unix(path: Path) -> socket.socket:
-    path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The mode before bind(2) is that of the file when it comes into being, less the umask.
         os.fchmod(sock.fileno(), 0o660)
-        sock.bind(str(path))
+        try:
+            sock.bind(str(path))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnavailableError(f"can't create unix socket {path}: {reason}") from error
         path.chmod(0o660)
         sock.listen(_BACKLOG)
     except BaseException:

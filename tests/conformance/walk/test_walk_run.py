@@ -108,6 +108,16 @@ WALKS = (
             docker(
                 "inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}} {{.State.Status}}' hog"
             ),
+            docker(
+                "run --name sow --network none -m 16m --memory-swap 16m busybox sh -c "
+                "'sh -c \"x=a; while :; do x=\\$x\\$x; done\"; echo killed $?'"
+            ),
+            docker("inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' sow"),
+            docker(
+                "events --since {begun} --until {now} --filter event=oom "
+                "--format '{{.Actor.Attributes.name}}'",
+                out="lines",
+            ),
         ),
     ),
     Walk(

@@ -12,7 +12,7 @@ from knarr.server.listen import open_host
 
 
 def test_unix_socket_and_its_mode(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "k.sock"
+    path = tmp_path / "k.sock"
     (sock,) = open_host(f"unix://{path}")
     with sock:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
@@ -28,6 +28,13 @@ def test_stale_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
     assert path.exists()
     (second,) = open_host(f"unix://{path}")
     second.close()
+
+
+def test_folder_of_a_socket_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "k.sock"
+    with pytest.raises(UnavailableError, match=r"can't create unix socket .*: no such file"):
+        open_host(f"unix://{path}")
+    assert not path.parent.exists()
 
 
 def test_a_file_is_not_replaced(tmp_path: Path) -> None:
