@@ -132,6 +132,13 @@ LIMITS: list[tuple[tuple[str, ...], str, str, str]] = [
         "memory.low",
         str(10 << 20),
     ),
+    (("-m", "20m", "--memory-swap", "30m"), "", "memory.swap.max", str(10 << 20)),
+    (
+        ("-m", "20m", "--memory-swap", "30m"),
+        "memory/memory.memsw.limit_in_bytes",
+        "",
+        str(30 << 20),
+    ),
     (("-m", "20m", "--memory-swappiness", "7"), "memory/memory.swappiness", "", "7"),
     (("-m", "20m", "--oom-kill-disable"), "memory/memory.oom_control", "", "oom_kill_disable 1"),
     (("--pids-limit", "17"), "pids/pids.max", "pids.max", "17"),
@@ -151,6 +158,25 @@ def test_limits(run: Run, options: tuple[str, ...], legacy: str, unified: str, v
         pytest.skip("this limit is not in the other kind of cgroups")
     shown = run("cat", f"/sys/fs/cgroup/{file}", options=options)
     assert str(shown.out).splitlines()[0] == value
+
+
+def test_block_io_limits(run: Run) -> None:
+    devices = [Path("/dev", each.name) for each in sorted(Path("/sys/block").iterdir())]
+    device = next((each for each in devices if each.is_block_device()), None)
+    if device is None:
+        pytest.skip("there is no block device")
+    number = device.stat().st_rdev
+    where = f"{os.major(number)}:{os.minor(number)}"
+    options = ("--device-read-bps", f"{device}:1mb", "--device-write-iops", f"{device}:100")
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        shown = words(run("cat", "/sys/fs/cgroup/io.max", options=options))
+        assert {where, "rbps=1048576", "wiops=100"} <= set(shown)
+        return
+    files = [
+        f"/sys/fs/cgroup/blkio/blkio.throttle.{name}_device"
+        for name in ("read_bps", "write_iops", "read_iops")
+    ]
+    assert words(run("cat", *files, options=options)) == [where, "1048576", where, "100"]
 
 
 def test_cgroup_parent(daemon: Engine, start: Start) -> None:

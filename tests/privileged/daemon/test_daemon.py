@@ -110,6 +110,16 @@ def test_configuration_file_counts_less_than_flags(
     }
 
 
+def test_an_init_for_every_container(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--init")
+    run = ("run", "--rm", "--network", "none")
+    first = ("busybox", "cat", "/proc/1/comm")
+    assert engine.knarr(*run, *first).line == "docker-init"
+    assert engine.knarr(*run, "--init=false", *first).line == "cat"
+    assert engine.knarr(*run, "--pid", "host", *first).line != "docker-init"
+    assert engine.get("/info")["InitBinary"] == "docker-init"
+
+
 def test_ready_is_told_to_the_manager_and_on_stderr(
     make_engine: Callable[..., Engine], tmp_path: Path
 ) -> None:
