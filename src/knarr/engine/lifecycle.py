@@ -244,23 +244,28 @@ class Lifecycle:
             async with live.lock:
                 if state.status is not Status.RESTARTING or live.removing:
                     return
-                live.restart = None
-                exit_code = state.exit_code
-                failure = await self._try_start(live)
-                if failure is None:
-                    return
-                state.exit_code = exit_code
-                passes = isinstance(failure, UnavailableError) or joining.has_to_wait(
-                    live.record, self._parts.containers
-                )
-                if not passes or self._closing:
-                    state.status = Status.EXITED
-                    await self._parts.containers.note(live)
-                    live.tell_exit()
-                    return
-                live.restart = task
+                if not joining.has_to_wait(live.record, self._parts.containers):
+                    live.restart = None
+                    if await self._start_again(live):
+                        return
+                    live.restart = task
                 state.restart_streak += 1
                 pause = restarts.pause(state)
+
+    async def _start_again(self, live: LiveContainer) -> bool:
+        """Try it; False when it is to be tried once more later."""
+        state = live.record.state
+        exit_code = state.exit_code
+        failure = await self._try_start(live)
+        if failure is None:
+            return True
+        state.exit_code = exit_code
+        if isinstance(failure, UnavailableError) and not self._closing:
+            return False
+        state.status = Status.EXITED
+        await self._parts.containers.note(live)
+        live.tell_exit()
+        return True
 
     def resume(self, live: LiveContainer, *, was_restarting: bool) -> None:
         """Start a container whose policy wants it to run, after a restart of the engine."""
