@@ -93,9 +93,14 @@ def test_commit_keeps_everything(make_engine: Callable[..., Engine], tmp_path: P
         facts.pop(b".")
         for path in (b"etc/group",):
             facts[path].pop("mtime")
-    assert not trees.differences(before, after)
     assert before[b"end"]["sparse"]
     assert before[b"mid"]["sparse"]
+    if not after[b"end"]["sparse"]:  # older kernels do not tell of holes in EROFS
+        for facts in (*before.values(), *after.values()):
+            facts.pop("sparse", None)
+    assert not trees.differences(before, after)
+    sizes = [engine.get(f"/images/{each}/json")["Size"] for each in ("made:1", "busybox")]
+    assert sizes[0] - sizes[1] < 200_000, "holes take no room"
     other.docker("rm", "two")
     # And what runs from it sees it.
     out = engine.knarr("run", "--rm", "--network", "none", "made:1", "ls", "-l", "/home/dir/set")
