@@ -38,16 +38,31 @@ def raw(fd: int) -> Sink:
 
 
 def demultiplexed(stdout: int | None, stderr: int | None) -> Sink:
-    """Output in frames: each to the descriptor of its stream, or nowhere."""
+    """Output in frames: each to the descriptor of its stream, or nowhere.
+
+    What came together and goes to one descriptor is written at once: logs have a frame a line.
+    """
     parser = Demultiplexer()
 
     def sink(data: bytes) -> None:
-        for stream, part in parser.feed(data):
-            fd = stderr if stream == STDERR else stdout
-            if fd is not None:
-                write_all(fd, part)
+        parts: list[memoryview] = []
+        target = stdout
+        try:
+            for stream, part in parser.feed(data):
+                fd = stderr if stream == STDERR else stdout
+                if fd != target:
+                    _write_parts(target, parts)
+                    parts, target = [], fd
+                parts.append(part)
+        finally:
+            _write_parts(target, parts)
 
     return sink
+
+
+def _write_parts(fd: int | None, parts: list[memoryview]) -> None:
+    if parts and fd is not None:
+        write_all(fd, parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 def copy(chunks: Iterable[bytes], sink: Sink) -> None:
