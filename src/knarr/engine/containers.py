@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     Filters = Mapping[str, Sequence[str]]
 
+_NO_NAME = "error when allocating new name"
 _CONDITIONS = frozenset({"", "not-running", "next-exit", "removed"})
 
 
@@ -85,6 +86,7 @@ class Containers:
         removal: Removal,
     ) -> None:
         self._parts = parts
+        self._log_watch = LogWatch()
         self._preparation = preparation
         self._creation = creation
         self._lifecycle = lifecycle
@@ -199,15 +201,17 @@ class Containers:
             new = names.check(name)
         except InvalidArgumentError as error:
             words = error.message.replace(f"({name})", f"(/{name})")
-            message = f"error when allocating new name: {words}"
-            raise InvalidArgumentError(message) from None
+            raise InvalidArgumentError(f"{_NO_NAME}: {words}") from None
         old = live.name
         if new == old:
             raise InvalidArgumentError(
                 "Renaming a container with the same name as its current name"
             )
         async with live.lock:
-            await self._parts.containers.rename(live, new)
+            try:
+                await self._parts.containers.rename(live, new)
+            except ConflictError as error:
+                raise ConflictError(f"{_NO_NAME}: {error.message}") from None
         self._publish(live, "rename", oldName=f"/{old}")
 
     async def list(
@@ -254,7 +258,8 @@ class Containers:
         tty = live.record.config.tty
         source = logstream.source(live.record, self._parts.paths.containers)
         chosen = logstream.selection(options, tty=tty)
-        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
+        watch = self._log_watch if options.follow else None
+        chunks = logstream.stream(live, source, chosen, self._parts.workers, watch=watch)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:

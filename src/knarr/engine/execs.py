@@ -7,6 +7,7 @@ forgotten when there are many. Its process has the rights of the container's own
 
 from __future__ import annotations
 
+import base64
 import secrets
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Execs:
     async def create(self, ref: str, request: ExecCreateRequest) -> str:
         """Prepare one; raises ``ConflictError`` when the container does not run."""
         live = self._parts.containers.get(ref)
-        _check_running(live)
+        _check_running(live, ref)
         if not request.cmd:
             raise InvalidArgumentError("No exec command specified")
         detach_keys.parse(request.detach_keys)
@@ -65,6 +66,10 @@ class Execs:
     def _process(self, record: Record, request: ExecCreateRequest) -> Process:
         """In a worker: the process, its user looked up in the container as it is now."""
         host, config = record.host_config, record.config
+        if request.working_dir and not request.working_dir.startswith("/"):
+            raise InvalidArgumentError(
+                "OCI runtime exec failed: exec failed: Cwd must be an absolute path"
+            )
         with (
             translated(f"read the users of container {record.id}"),
             self._root(record) as root,
@@ -110,7 +115,7 @@ class Execs:
         When the program cannot be executed, 126 or 127 is found by ``inspect``.
         """
         live, one = self._find(exec_id)
-        _check_running(live)
+        _check_running(live, live.id)
         if one.started:
             raise ConflictError(f"Error: Exec command {exec_id} has already run")
         one.started = True
@@ -190,8 +195,8 @@ class Execs:
             open_stdin=request.attach_stdin,
             open_stdout=request.attach_stdout,
             open_stderr=request.attach_stderr,
-            can_remove=not one.running and one.exit_code is not None,
             container_id=live.id,
+            detach_keys=base64.b64encode(_keys(request)).decode(),
             pid=one.pid,
         )
 
@@ -214,16 +219,21 @@ class Execs:
         self._parts.events.publish("container", action, live.id, attributes)
 
 
+def _keys(request: ExecCreateRequest) -> bytes:
+    """The keys that the request itself names."""
+    return detach_keys.parse(request.detach_keys) if request.detach_keys else b""
+
+
 def _words(request: ExecCreateRequest) -> str:
     """The command in an event: program, a blank, arguments, also when there are none."""
     cmd = request.cmd or [""]
     return f"{cmd[0]} {' '.join(cmd[1:])}"
 
 
-def _check_running(live: LiveContainer) -> None:
+def _check_running(live: LiveContainer, called: str) -> None:
     status = live.record.state.status
     if status is Status.PAUSED:
-        raise ConflictError(f"container {live.id} is paused, unpause the container before exec")
+        raise ConflictError(f"container {called} is paused, unpause the container before exec")
     live.require_running()
 
 

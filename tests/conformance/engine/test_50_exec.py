@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from support.engine import Engine
 
@@ -64,6 +65,7 @@ def test_detached(daemon: Engine, background: str) -> None:
 
 def test_inspect(daemon: Engine, background: str) -> None:
     body = {"Cmd": ["sh", "-c", "exit 4"], "AttachStdout": True, "Tty": False, "User": "app"}
+    body["DetachKeys"] = "ctrl-a,ctrl-b"
     status, answer = daemon.api("POST", f"/containers/{background}/exec", body)
     assert status == 201
     made = json.loads(answer)["Id"]
@@ -78,7 +80,32 @@ def test_inspect(daemon: Engine, background: str) -> None:
         if found["ExitCode"] is not None and not found["Running"]:
             break
     assert found["ExitCode"] == 4
+    assert (found["CanRemove"], found["DetachKeys"]) == (False, "AQI=")
     assert daemon.api("POST", f"/exec/{made}/start", {"Detach": True})[0] == 409
+
+
+def test_flags(daemon: Engine, background: str, tmp_path: Path, is_knarr: bool) -> None:
+    file = tmp_path / "env"
+    file.write_text("# none\nFILE=1\nHOST\nBOTH=file\n")
+    flags = ["--env-file", str(file), "-e", "BOTH=flag", "-e", "HOST2", "-e", "MISSING"]
+    env = {"HOST": "h1", "HOST2": "h2"}
+    shown = daemon.docker("exec", *flags, background, "env", env=env).out.splitlines()
+    assert {"FILE=1", "HOST=h1", "HOST2=h2", "BOTH=flag"} <= set(shown)
+    assert not [line for line in shown if line.startswith("MISSING")]
+    if is_knarr:
+        assert daemon.knarr("exec", *flags, background, "env", env=env).out.splitlines() == shown
+    relative = daemon.docker("exec", "-w", "tmp", background, "pwd", check=False)
+    assert relative.code == 126
+    assert "Cwd must be an absolute path" in relative.out + relative.err
+    missing = daemon.docker("exec", "-w", "/nosuch", background, "pwd", check=False)
+    assert missing.code in (126, 127)
+    bad = daemon.docker("exec", "-it", "--detach-keys", "foo", background, "true", check=False)
+    assert bad.code == 1
+    daemon.docker("pause", background)
+    paused = daemon.docker("exec", background, "true", check=False)
+    daemon.docker("unpause", background)
+    words = f"{background} is paused, unpause the container before exec"
+    assert (paused.code, words in paused.err) == (1, True)
 
 
 def test_refused(daemon: Engine, background: str, name: str) -> None:
