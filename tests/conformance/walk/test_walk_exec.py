@@ -77,7 +77,7 @@ WALKS = (
             docker("create -i --name ready --network none busybox sh -c 'read x; echo $x; exit 7'"),
             docker("start -ai ready", "hello\n"),
             docker("run -d -it --name tty --network none busybox sh"),
-            docker("attach --detach-keys x tty", "x", tty=True),
+            docker("attach --detach-keys x tty", "x", tty=True, out="size"),
             docker("attach tty", "echo $((6*7)); exit 9\n", tty=True, out="size"),
             docker("inspect --format {{.State.ExitCode}} tty"),
             docker("attach missing"),

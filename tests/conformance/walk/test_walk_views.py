@@ -27,7 +27,7 @@ WALKS = (
             docker("volume ls --filter driver=local -q --filter name=v1"),
             docker("volume ls --filter nosuch=x"),
             docker(
-                "volume ls --format '{{.Name}} {{.Driver}} {{.Scope}} {{.Labels}}' --filter name=v2"
+                "volume ls --format '{{.Name}} {{.Driver}} {{.Scope}} {{.Label \"a\"}}' --filter name=v2"
             ),
             fields("volume", "v1"),
             fields("volume", "v2"),
@@ -50,7 +50,7 @@ WALKS = (
     Walk(
         "listed",
         (
-            docker("run -d --name first --label a=b --label c --network none busybox sleep 1000"),
+            docker("run -d --name first --label a=b --network none busybox sleep 1000"),
             docker("run --name second --label a=x --network none -v vol:/v busybox sh -c 'exit 3'"),
             docker("create --name third --network none --expose 80 busybox echo 'a  b' \"it's\""),
             docker("ps"),
@@ -103,7 +103,6 @@ WALKS = (
             docker("top second"),
         ),
         (
-            "expose-filter",
             "network-id-early",
             "newer-network-fields",
             "other-words",

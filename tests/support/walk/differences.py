@@ -161,11 +161,6 @@ DIFFERENCES: dict[str, Difference] = {
         docker="null",
         knarr=r"\[\]",
     ),
-    "expose-filter": _difference(
-        "A filter by an exposed port finds containers that do not run, too",
-        r"^ps .* --filter expose=80 \| out$",
-        knarr="third",
-    ),
     "exec-duration": _difference(
         "The event of an end tells how long the container ran, as in newer versions of Docker",
         r"execDuration$",
