@@ -86,7 +86,6 @@ class Containers:
         removal: Removal,
     ) -> None:
         self._parts = parts
-        self._log_watch = LogWatch()
         self._preparation = preparation
         self._creation = creation
         self._lifecycle = lifecycle
@@ -258,8 +257,7 @@ class Containers:
         tty = live.record.config.tty
         source = logstream.source(live.record, self._parts.paths.containers)
         chosen = logstream.selection(options, tty=tty)
-        watch = self._log_watch if options.follow else None
-        chunks = logstream.stream(live, source, chosen, self._parts.workers, watch=watch)
+        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:
