@@ -46,7 +46,7 @@ async def attach(parts: Parts, live: LiveContainer, options: AttachOptions) -> A
         wanted = LogOptions(stdout=options.stdout, stderr=options.stderr, until=now)
         source = logstream.source(record, parts.paths.containers)
         chosen = logstream.selection(wanted, tty=tty)
-        logs = logstream.stream(live, source, chosen, parts.workers, follow=False)
+        logs = logstream.stream(live, source, chosen, parts.workers)
     parts.events.publish("container", "attach", record.id, about.container(record))
 
     def detached() -> None:

@@ -27,6 +27,7 @@ from . import (
     stats,
     updating,
 )
+from .logwatch import LogWatch
 from .ps import top
 from .services import LogStream
 
@@ -86,6 +87,7 @@ class Containers:
         removal: Removal,
     ) -> None:
         self._parts = parts
+        self._log_watch = LogWatch()
         self._preparation = preparation
         self._creation = creation
         self._lifecycle = lifecycle
@@ -257,7 +259,8 @@ class Containers:
         tty = live.record.config.tty
         source = logstream.source(live.record, self._parts.paths.containers)
         chosen = logstream.selection(options, tty=tty)
-        chunks = logstream.stream(live, source, chosen, self._parts.workers, follow=options.follow)
+        watch = self._log_watch if options.follow else None
+        chunks = logstream.stream(live, source, chosen, self._parts.workers, watch=watch)
         return LogStream(tty, chunks)
 
     async def attach(self, ref: str, options: AttachOptions) -> Attachment:

@@ -9,14 +9,14 @@ begun, it is opened at once, however slowly the client reads, see ``LogReader.ho
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.containers import logdrivers
 from knarr.containers.files import ContainerDirectory
 from knarr.containers.logs import LogReader, Selection
-from knarr.sys import inotify
+
+from .logwatch import Growth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from knarr.containers.record import Record
 
     from .live import LiveContainer, Outcome
+    from .logwatch import LogWatch
     from .services import LogOptions
     from .workers import Workers
 
@@ -57,25 +58,29 @@ def selection(options: LogOptions, *, tty: bool) -> Selection:
 
 
 async def stream(
-    live: LiveContainer, log: Source, wanted: Selection, workers: Workers, *, follow: bool
+    live: LiveContainer,
+    log: Source,
+    wanted: Selection,
+    workers: Workers,
+    *,
+    watch: LogWatch | None = None,
 ) -> AsyncIterator[bytes]:
     """The chunks of the log; it ends with the log, or with the container if it is followed.
 
-    Followed with an ``until``, it ends at that moment.
+    It is followed with a ``watch``; with an ``until`` too, it ends at that moment.
     """
-    if not follow or not live.record.is_running:
+    if watch is None or not live.record.is_running:
         async for chunk in _present(log, wanted, workers):
             yield chunk
         return
     ended = live.next_exit()
-    watch = inotify.watch_directory(log.path.parent)
-    growth = Growth(watch)
+    growth = Growth()
+    number = watch.follow(log.path.parent, growth)
     ended.add_done_callback(lambda _ended: growth.ended())
-    loop = asyncio.get_running_loop()
     timer = None
     if wanted.until:
-        timer = loop.call_later(max(0.0, (wanted.until - time.time_ns()) / 1e9), growth.expire)
-    loop.add_reader(watch, growth.grown)
+        seconds = max(0.0, (wanted.until - time.time_ns()) / 1e9)
+        timer = asyncio.get_running_loop().call_later(seconds, growth.expire)
     try:
         reader = await workers.run(lambda: LogReader(log.path, wanted, log.form))
         growth.reader = reader
@@ -85,38 +90,10 @@ async def stream(
         finally:
             reader.close()
     finally:
-        loop.remove_reader(watch)
+        watch.leave(number, growth)
         if timer is not None:
             timer.cancel()
-        os.close(watch)
         ended.cancel()
-
-
-class Growth:
-    """What is known of a log that grows: something came, or nothing more is wanted."""
-
-    def __init__(self, watch: int) -> None:
-        self._watch = watch
-        self.reader: LogReader | None = None
-        self.noticed = asyncio.Event()
-        self.expired = False
-
-    def grown(self) -> None:
-        """inotify has something to tell."""
-        if inotify.drain(self._watch) and self.reader is not None:
-            self.reader.hold()
-        self.noticed.set()
-
-    def ended(self) -> None:
-        """The container has ended, and may be removed at any moment."""
-        if self.reader is not None:
-            self.reader.hold()
-        self.noticed.set()
-
-    def expire(self) -> None:
-        """The time that the client asked for is over."""
-        self.expired = True
-        self.noticed.set()
 
 
 async def followed(
