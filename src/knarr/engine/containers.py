@@ -176,7 +176,8 @@ class Containers:
         if condition == "removed":
             return Wait(live.removal())
         if condition == "next-exit" or live.record.is_running or live.is_restarting:
-            return Wait(live.next_exit())
+            return Wait(live.asked_exit())
+        live.stop_lingering()
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         done.set_result(live.outcome()._replace(error=""))
         return Wait(done)

@@ -76,6 +76,7 @@ class Creation:
         containers = self._parts.containers
         container_id = names.new_id()
         chosen = names.check(name) if name else names.generate(containers.names)
+        await containers.wait_for_name(chosen)
         containers.reserve(chosen, container_id)
         try:
             async with self._parts.image_gate.inside():

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: How long a container that removes itself can still be asked about, in seconds.
+_LINGER = 0.5
 #: What an exec ends with that goes down with its container.
 _KILLED = 137
 
@@ -173,11 +175,32 @@ class Lifecycle:
                 live.tell_exit()
                 await self._forget_task(live)
         if remove:
+            moment = self._lingers_for(live)
             live.tell_exit()
+            if moment > 0:
+                await self._linger(live, moment)
             await self._remove_at_end(live)
         elif again and not self._closing:
             pause = restarts.pause(live.record.state)
             live.restart = asyncio.create_task(self._restart_later(live, pause))
+
+    def _lingers_for(self, live: LiveContainer) -> float:
+        """Seconds in which a client may still ask how a container with ``--rm`` ended by itself.
+
+        docker-py starts a container, then asks for its log, then waits for it: Docker is slow
+        enough that all of it finds a container that ended at once and removes itself.
+        """
+        state = live.record.state
+        if state.stopped_by_user or live.ending or live.is_asked_for or self._closing:
+            return 0.0
+        return _LINGER - (time.time_ns() - state.finished_ns) / 1e9
+
+    async def _linger(self, live: LiveContainer, seconds: float) -> None:
+        """Keep it so long, or until somebody has asked how it ended."""
+        live.lingering = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(live.lingering.wait(), min(seconds, _LINGER))
+        live.lingering = None
 
     async def _store_end(self, live: LiveContainer) -> None:
         """Store an end; that somebody wanted it must not be lost where a policy would restart."""
@@ -226,6 +249,8 @@ class Lifecycle:
             _log.warning("container=%s cleaning up failed: %s", live.record.short_id, error)
 
     async def _remove_at_end(self, live: LiveContainer) -> None:
+        if live.removing or self._parts.containers.find(live.id) is not live:
+            return  # somebody was faster
         try:
             await self._removal.remove(live)
         except KnarrError as error:
@@ -290,6 +315,7 @@ class Lifecycle:
         self._closing = True
         for live in self._parts.containers:
             _cancel_restart(live)
+            live.stop_lingering()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -314,7 +340,8 @@ def _is_news(live: LiveContainer, ended: Exit) -> bool:
 
 
 def _check_startable(live: LiveContainer) -> None:
-    if live.removing or live.record.state.status in {Status.REMOVING, Status.DEAD}:
+    is_going = live.removing or live.lingering is not None
+    if is_going or live.record.state.status in {Status.REMOVING, Status.DEAD}:
         raise ConflictError("container is marked for removal and cannot be started")
     if live.record.state.status is Status.PAUSED:
         raise ConflictError("cannot start a paused container, try unpause instead")

@@ -98,6 +98,8 @@ class LiveContainer:
         #: Whether supervisor and bundles may hold something of it: a process, or who attached.
         self.has_task = True
         self._keepers = 0
+        #: While it has ended and is about to be removed: is set when that may be.
+        self.lingering: asyncio.Event | None = None
         #: How many are about to end it and wait for that.
         self.ending = 0
         self.restart: asyncio.Task[None] | None = None
@@ -106,6 +108,7 @@ class LiveContainer:
         self._writers = 0
         self._unwritten = asyncio.Event()
         self._on_exit: set[asyncio.Future[Outcome]] = set()
+        self._askers: set[asyncio.Future[Outcome]] = set()
         self._on_removal: set[asyncio.Future[Outcome]] = set()
 
     @property
@@ -173,7 +176,25 @@ class LiveContainer:
 
     def removal(self) -> asyncio.Future[Outcome]:
         """Is done when the container is gone."""
+        self.stop_lingering()
         return _register(self._on_removal)
+
+    def asked_exit(self) -> asyncio.Future[Outcome]:
+        """As ``next_exit``, for a client that wants to know how it ends."""
+        future = self.next_exit()
+        self._askers.add(future)
+        future.add_done_callback(self._askers.discard)
+        return future
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a client waits for its end or its removal."""
+        return bool(self._askers or self._on_removal)
+
+    def stop_lingering(self) -> None:
+        """Who had to know how it ended knows it."""
+        if self.lingering is not None:
+            self.lingering.set()
 
     def tell_exit(self) -> None:
         """It has ended: whoever waits for that goes on."""
@@ -243,6 +264,12 @@ class ContainerStore:
                 "that name."
             )
         self._names[name] = container_id
+
+    async def wait_for_name(self, name: str) -> None:
+        """If a container that is going, or about to go, has this name, wait until it is gone."""
+        live = self._by_id.get(self._names.get(name, ""))
+        if live is not None and (live.removing or live.lingering is not None):
+            await live.removal()
 
     def release(self, name: str) -> None:
         """Give a claimed name back."""

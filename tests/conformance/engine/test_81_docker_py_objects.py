@@ -109,6 +109,35 @@ def test_output_of_run_as_a_stream(client: docker.DockerClient) -> None:
     assert only == b"b\n"
 
 
+def test_run_of_what_removes_itself(client: docker.DockerClient) -> None:
+    """docker-py asks for the log and the exit code of what may have ended long ago."""
+    script = ["sh", "-c", "echo hi; exit $0"]
+    for _ in range(5):
+        out = client.containers.run(
+            "busybox", [*script, "0"], auto_remove=True, network_mode="none"
+        )
+        assert out == b"hi\n"
+        with pytest.raises(docker.errors.ContainerError) as failure:
+            client.containers.run("busybox", [*script, "3"], auto_remove=True, network_mode="none")
+        assert failure.value.exit_status == 3
+
+
+def test_the_name_of_what_removes_itself(
+    client: docker.DockerClient, name: str, is_knarr: bool
+) -> None:
+    if not is_knarr:
+        pytest.skip("dockerd keeps the name until it is done")
+    for _ in range(3):
+        made = client.containers.run(
+            "busybox", "true", name=name, detach=True, auto_remove=True, network_mode="none"
+        )
+        while "running" in [each["State"] for each in client.api.containers(all=True)]:
+            time.sleep(0.005)
+    made.wait(condition="removed")
+    with pytest.raises(docker.errors.NotFound):
+        made.reload()
+
+
 def test_list_and_get(client: docker.DockerClient, running: Container) -> None:
     assert running in client.containers.list()
     assert client.containers.list(filters={"status": "exited", "id": running.id}) == []
