@@ -129,7 +129,7 @@ def _of_donor(donor: Donor) -> Iterable[MountRecord]:
         if mount.kind is MountKind.TMPFS and not mount.specified:
             continue
         yield msgspec.structs.replace(
-            mount, read_only=mount.read_only or donor.read_only, copy=False
+            mount, read_only=mount.read_only or donor.read_only, copy=False, mode=""
         )
 
 

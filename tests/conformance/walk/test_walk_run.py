@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.walk import CONTAINER, Step, Walk, docker, fields
+from support.walk import CONTAINER, Step, Walk, docker, fields, until
 
 
 def run(options: str, script: str, **how: str) -> Step:
@@ -149,6 +149,38 @@ WALKS = (
             "sandbox-of-the-dead",
         ),
         {"sub/file": "x:x:0:0:x:/:/bin/sh\n"},
+    ),
+    Walk(
+        "sharing",
+        (
+            docker(
+                "run -d --name donor --hostname donated --ipc shareable --network none -v /data "
+                "-v named:/named:ro busybox sh -c 'echo x > /dev/shm/shared; echo d > /data/f; "
+                "exec sleep 1000'"
+            ),
+            until("exec donor cat /data/f", "d"),
+            run("--volumes-from donor", "cat /data/f; touch /named/x; echo more >> /data/f"),
+            run("--volumes-from donor:ro", "cat /data/f; touch /data/x"),
+            docker("create --name heir --volumes-from donor --network none busybox"),
+            fields("container", "heir"),
+            run("--ipc container:donor", "cat /dev/shm/shared"),
+            run("--pid container:donor", "ps -o pid,comm | head -2"),
+            docker("run --rm --network container:donor busybox sh -c 'hostname; cat /etc/hosts'"),
+            docker("run --rm --network container:donor --hostname x busybox true"),
+            docker("run --rm --network container:donor -p 80 busybox true"),
+            run("--uts host", "hostname"),
+            run("--uts host --hostname x", "true"),
+            run("--init", "cat /proc/1/cmdline | tr '\"\\\\0\"' '\" \"' | cut -c1-10"),
+            run("--init", "sleep 0.1 & exit 3"),
+            run("--cgroupns host --cgroup-parent /walked", "grep -c walked /proc/self/cgroup"),
+            run("--blkio-weight 50 --device-read-bps /dev/zero:1mb", "true", err="ignore"),
+            run("--device-cgroup-rule 'c 1:11 rw'", "mknod /k c 1 11; head -c 0 /k; echo $?"),
+            run("", "mknod /k b 1 1; head -c 0 /k; echo $?"),
+            run("--cap-drop mknod", "mknod /k c 1 3"),
+            run("--pid host --uts host --ipc host", "readlink /proc/self/ns/ipc | cut -d: -f1"),
+            docker("rm -fv donor heir"),
+        ),
+        (*CONTAINER, "fewer-controllers", "newer-hosts"),
     ),
     Walk(
         "files",

@@ -26,9 +26,7 @@ WALKS = (
             docker("volume ls --filter label=a=nosuch -q"),
             docker("volume ls --filter driver=local -q --filter name=v1"),
             docker("volume ls --filter nosuch=x"),
-            docker(
-                "volume ls --format '{{.Name}} {{.Driver}} {{.Scope}} {{.Label \"a\"}}' --filter name=v2"
-            ),
+            docker("volume ls --format '{{.Name}} {{.Driver}} {{.Label \"a\"}}' --filter name=v2"),
             fields("volume", "v1"),
             fields("volume", "v2"),
             fields("volume", "missing"),

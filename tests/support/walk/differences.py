@@ -177,6 +177,10 @@ DIFFERENCES: dict[str, Difference] = {
         "The default network is not built yet: a warning says so",
         r"POST /containers/create \| out.Warnings",
     ),
+    "fewer-controllers": _difference(
+        "On cgroup v1 a container is only in the hierarchies that limit or count something for it",
+        r"grep -c walked /proc/self/cgroup",
+    ),
     "version": _difference(
         "knarr's own versions, and no containerd or runc beside it",
         r"^GET /version \| out\.(ApiVersion|BuildTime|Components.*|GitCommit|GoVersion|"
