@@ -153,6 +153,9 @@ class Sender:
         """Take the lines of these outputs from now on."""
         self._loop = loop
         self._outputs = dict(outputs)
+        # Now, because later the folder may be that of the next run of the container.
+        with contextlib.suppress(OSError):
+            self._note = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for stream, output in outputs.items():
             if self._limit and output.spool.end:
                 self._sent[stream] = output.spool.line_from(self._sent[stream])
@@ -364,12 +367,6 @@ class Sender:
         self._go_on()
 
     def _write_note(self) -> None:
-        if self._note < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-            try:
-                self._note = os.open(self._path, flags, 0o600)
-            except OSError:
-                return  # the process was deleted meanwhile
         with contextlib.suppress(OSError):
             os.pwrite(self._note, _NOTE.pack(self._sent[1], self._sent[2]), 0)
 
