@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from knarr.errors import InvalidArgumentError, UnimplementedError
+from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from knarr.api.containers import ContainerConfig
     from knarr.api.host_config import HostConfig
-    from knarr.containers.record import MountRecord
 
 OTHER = "container:"
 
@@ -79,17 +76,3 @@ def modes(host: HostConfig) -> None:
 
 def _names_a_container(mode: str) -> bool:
     return mode.startswith(OTHER) and mode != OTHER
-
-
-def other_runtime(host: HostConfig, mounts: Iterable[MountRecord]) -> None:
-    """Refuse what only knarr's own runtime can do, where another one starts the container.
-
-    It would pass over what it does not know, and mount the whole of a volume, or the shared memory
-    of the host.
-    """
-    for given, what in (
-        (host.ipc_mode.startswith(OTHER), "share the shared memory of another container"),
-        (any(mount.subpath for mount in mounts), "mount a part of a volume or an image"),
-    ):
-        if given:
-            raise UnimplementedError(f'runtime "{host.runtime}" cannot {what}')

@@ -36,7 +36,6 @@ from knarr.volumes import fill, is_empty, options
 
 from . import about, joining
 from .live import LiveContainer
-from .parts import OWN_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,8 +154,6 @@ class Creation:
         )
         warnings = [*_remarks(config, image), *warnings, *more]
         mounts = binds.requested(config, host, self._donors(host))
-        if host.runtime != OWN_RUNTIME:
-            sharing.other_runtime(host, mounts)
         return Checked(record, mounts, warnings)
 
     def _donors(self, host: HostConfig) -> Sequence[binds.Donor]:

@@ -9,6 +9,7 @@ from knarr.runtime import creation, facts, furnish, plan
 from knarr.runtime.cgroups import Cgroup
 from knarr.runtime.process import Stdio
 from knarr.runtime.wiring import Wiring
+from knarr.supervisor import ocimounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,10 @@ def of_program(
 
     The rest is up to that program.
     """
-    mounted = furnish.root(spec, bundle, rootfs, facts.here(layout))
+    host, folder = facts.here(layout), f"{bundle}/mounts"
+    mounted = furnish.root(spec, bundle, rootfs, host)
+    _, special = ocimounts.split(spec, folder)
+    mounted += ocimounts.operations(special, folder, bundle, host)
     name = posixpath.basename(bundle)
     calls = (["create", "--bundle", bundle, "--pid-file", f"{bundle}/pid", name], ["start", name])
     return [

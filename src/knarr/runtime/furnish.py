@@ -69,14 +69,24 @@ def tree(
     spec: Spec, bundle: str, facts: Facts, own: Collection[str], wiring: Wiring
 ) -> list[Operation]:
     """Mount and make all that is inside the root. ``own``: the namespaces that are new."""
+    operations = mounted(spec, bundle, facts, own, wiring)
+    if not any(map(_is_bound_dev, spec.get("mounts") or ())):
+        make = devices.bound_nodes if "user" in own else devices.nodes
+        operations += [*make(spec.get("linux", {}).get("devices") or ()), devices.links()]
+    operations += _working_directory(spec)
+    return operations
+
+
+def mounted(
+    spec: Spec, bundle: str, facts: Facts, own: Collection[str], wiring: Wiring
+) -> list[Operation]:
+    """Make the mounts of the spec inside the root, in their order."""
     operations: list[Operation] = []
     clones = 0
-    bound_dev = False
     for mount in spec.get("mounts") or ():
         parsed, target = _options(mount), mount["destination"]
         if _is_bind(mount, parsed):
             source = _source(mount, bundle)
-            bound_dev = bound_dev or relative(target) == "dev"
             if parsed.subdir and parsed.namespace:
                 raise InvalidArgumentError(f'mount on "{target}" has two kinds of source')
             if parsed.subdir:
@@ -96,10 +106,6 @@ def tree(
             operations.append(mounts.overlay(target, parsed, facts.kernel))
         else:
             operations.append(_filesystem(mount, parsed))
-    if not bound_dev:
-        make = devices.bound_nodes if "user" in own else devices.nodes
-        operations += [*make(spec.get("linux", {}).get("devices") or ()), devices.links()]
-    operations += _working_directory(spec)
     return operations
 
 
@@ -167,6 +173,11 @@ def _clone(number: int) -> Shared:
 
 def _is_bind(mount: SpecMount, parsed: Options) -> bool:
     return parsed.bind or mount.get("type") == "bind"
+
+
+def _is_bound_dev(mount: SpecMount) -> bool:
+    target = mount["destination"]
+    return "dev" in target and relative(target) == "dev" and _is_bind(mount, _options(mount))
 
 
 def _is_early(parsed: Options) -> bool:

@@ -6,6 +6,7 @@
         <container id>/
             config.json                the specification, as a runtime of a command line takes it
             rootfs/                    the root filesystem, mounted here
+            mounts/                    what the runtime cannot mount itself, see ``ocimounts``
             cgroup                     the path of the container's cgroup
             pid                        its process, as the runtime tells it
             state/                     the --root of the runtime: one for each container
@@ -51,6 +52,7 @@ class Place:
         self._root = f"{exec_root}/{FOLDER}"
         self.path = f"{self._root}/{container_id}"
         self.rootfs = f"{self.path}/rootfs"
+        self.mounts = f"{self.path}/mounts"
         self.state = f"{self.path}/state"
 
     @property
@@ -61,7 +63,8 @@ class Place:
     def make(self, spec: Spec) -> None:
         """Make the folder with the bundle; ``ConflictError`` when it is there."""
         with _lock:
-            os.makedirs(self._root, 0o711, exist_ok=True)
+            # Nobody else may come to the programs in there that run as their owner.
+            os.makedirs(self._root, 0o700, exist_ok=True)
             _make_private(self._root)
             try:
                 os.mkdir(self.path, 0o711)
@@ -70,6 +73,7 @@ class Place:
         self.write("cgroup", (spec.get("linux") or {}).get("cgroupsPath") or "")
         self.write("config.json", encoded(spec))
         os.mkdir(self.rootfs, 0o711)
+        os.mkdir(self.mounts, 0o711)
         os.mkdir(self.state, 0o700)
 
     def write(self, name: str, content: str) -> str:
@@ -106,6 +110,7 @@ class Place:
         with _lock:
             if self.exists:
                 _unmount(self.rootfs)
+                _unmount(self.mounts)
                 _remove_tree(self.path)
             if os.path.isdir(self._root) and not os.listdir(self._root):
                 _unmount(self._root)

@@ -18,7 +18,7 @@ from knarr.errors import InternalError, KnarrError, NotFoundError
 from knarr.runtime import creation, facts, furnish, process
 from knarr.runtime.cgroups import Cgroup
 from knarr.runtime.process import Running
-from knarr.supervisor import ociplace
+from knarr.supervisor import ocimounts, ociplace
 from knarr.supervisor.ociconsole import Console
 from knarr.supervisor.ociplace import Place
 from knarr.supervisor.ociprogram import Program
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.runtime_spec import Resources, Spec
     from knarr.runtime.facts import Facts
+    from knarr.runtime.ops import Operation
     from knarr.runtime.process import Stdio
     from knarr.supervisor.messages import ExecRequest, StartRequest
 
@@ -52,12 +53,17 @@ class OciRuntime:
     def run(self, request: StartRequest, spec: Spec, stdio: Stdio) -> Running:
         """See ``Runtime``."""
         host = _facts()
-        adapted, warnings = ociplace.adapted(spec, host, self._known_options)
         place = self._place(request.id)
+        plain, special = ocimounts.split(spec, place.mounts)
+        adapted, warnings = ociplace.adapted(plain, host, self._known_options)
         place.make(adapted)
         faults.point("external.place-made")
         try:
-            running = self._create(request, adapted, stdio, host, place)
+            before = [
+                *furnish.root(adapted, place.path, request.rootfs, host),
+                *ocimounts.operations(special, place.mounts, request.bundle, host),
+            ]
+            running = self._create(request, stdio, before, place)
             try:
                 self._program.call(place, "start", request.id)
             except BaseException:
@@ -69,10 +75,9 @@ class OciRuntime:
         return running._replace(warnings=warnings)
 
     def _create(
-        self, request: StartRequest, spec: Spec, stdio: Stdio, host: Facts, place: Place
+        self, request: StartRequest, stdio: Stdio, before: Sequence[Operation], place: Place
     ) -> Running:
         pid_file = f"{place.path}/pid"
-        before = furnish.root(spec, place.path, request.rootfs, host)
         with Console(place.path, "console", wanted=request.terminal) as console:
             self._program.call(
                 place,

@@ -147,6 +147,8 @@ class Supervisor:
             raise not_running(request.container_id, "")
         self._claim(key)
         runtime = self._runtime(container.record.runtime)
+        if container.record.runtime is not None:
+            self._take_orphans()
         self._launch(
             key,
             lambda: starting.exec_process(request, runtime, self._store, self._complain),

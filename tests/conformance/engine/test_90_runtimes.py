@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,9 +121,12 @@ def test_program_that_cannot_be_started(
 
 
 def test_terminal(box: Engine, runtime: str) -> None:
+    resized = "while stty size | grep -q '0 0'; do sleep 0.1; done; stty size"
+    script = f"test -t 0 && {resized}; exit 3"
     command = [probes.docker_cli() or "", "run", "--rm", "-it", "--network", "none"]
-    command += ["--runtime", runtime, "busybox", "sh", "-c", "test -t 0 && stty size; exit 3"]
+    command += ["--runtime", runtime, "busybox", "sh", "-c", script]
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (33, 77))
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=box.client_env
     ) as started:
@@ -135,7 +139,7 @@ def test_terminal(box: Engine, runtime: str) -> None:
                 break
         assert started.wait(60) == 3
     os.close(ours)
-    assert b"0 0" in shown or b"stty" in shown
+    assert b"33 77" in shown
 
 
 def test_life(box: Engine, waiting: str, runtime: str) -> None:
@@ -184,6 +188,41 @@ def test_mounts(run: Callable[..., Result], tmp_path: Path) -> None:
     shown = run("sh", "-c", f"{script}; cat /deep/er/file", options=options).out
     assert shown == "from the host\nread-only\nx\nthere\nfrom the host\n"
     assert (tmp_path / "out").read_text() == "kept\n"
+
+
+def test_mounts_that_are_made_for_the_runtime(
+    box: Engine, run: Callable[..., Result], runtime: str
+) -> None:
+    """An image, and a part of a volume: not all of it, though the runtime knows no parts."""
+    volume = f"parts-{runtime}"
+    fill = "mkdir /v/part; echo shown > /v/part/file; echo hidden > /v/other"
+    run("sh", "-c", fill, options=("--rm", "-v", f"{volume}:/v"))
+    options = ("--rm", "--mount", "type=image,source=busybox,target=/image")
+    options += ("--mount", f"type=volume,source={volume},target=/p,volume-subpath=part")
+    script = "ls /image/etc; ls /p; touch /image/x || echo read-only; touch /p/new"
+    shown = run("sh", "-c", script, options=options).out.split()
+    assert shown == ["group", "passwd", "file", "read-only"]
+    assert run("ls", "/v/part", options=("--rm", "-v", f"{volume}:/v")).out.split() == [
+        "file",
+        "new",
+    ]
+    box.docker("volume", "rm", volume)
+
+
+def test_shared_memory_of_another_container(
+    box: Engine, run: Callable[..., Result], runtime: str
+) -> None:
+    keep = ["run", "-d", "--network", "none", "--ipc", "shareable", "busybox", "sh", "-c"]
+    other = box.docker(*keep, "echo theirs > /dev/shm/f; sleep 100").line
+    try:
+        until(lambda: run("cat", "/dev/shm/f", options=shared(other), check=False).code == 0)
+        assert run("cat", "/dev/shm/f", options=shared(other)).line == "theirs"
+    finally:
+        box.docker("rm", "-f", other)
+
+
+def shared(other: str) -> tuple[str, ...]:
+    return ("--rm", "--ipc", f"container:{other}")
 
 
 def test_changes_are_in_the_writable_layer(

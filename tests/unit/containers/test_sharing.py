@@ -8,8 +8,7 @@ from knarr.api.containers import ContainerConfig, Empty
 from knarr.api.host_config import HostConfig
 from knarr.api.networks import PortBinding
 from knarr.containers import sharing
-from knarr.containers.record import MountKind, MountRecord
-from knarr.errors import InvalidArgumentError, UnimplementedError
+from knarr.errors import InvalidArgumentError
 
 CONFLICTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"hostname": "x"}, {}, "hostname and the network mode"),
@@ -46,15 +45,6 @@ def test_conflicts_with_the_network_of_another(
             ContainerConfig(**config), HostConfig(network_mode="container:other", **host)
         )
     assert caught.value.message == f"conflicting options: {words}"
-
-
-def test_what_other_runtimes_cannot_do() -> None:
-    part = MountRecord(kind=MountKind.VOLUME, target="/v", name="vol", subpath="a")
-    sharing.other_runtime(HostConfig(runtime="runc"), [MountRecord(kind=part.kind, target="/v")])
-    with pytest.raises(UnimplementedError, match="mount a part"):
-        sharing.other_runtime(HostConfig(runtime="runc"), [part])
-    with pytest.raises(UnimplementedError, match="shared memory of another"):
-        sharing.other_runtime(HostConfig(runtime="runc", ipc_mode="container:x"), [])
 
 
 def test_other_conflicts() -> None:
