@@ -1,0 +1,133 @@
+"""The registry over HTTP: from a request to the route that answers it.
+
+Names of repositories have slashes, so a path is taken apart from its end. A failure is told as the
+specification wants it, and never more of it than the client may know.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from knarr.errors import KnarrError
+from knarr.registry import names, refusals
+from knarr.registry.call import Call, document
+from knarr.registry.refusals import RefusedError
+from knarr.registry.routes import blobs, manifests, uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from knarr.registry.access import Access
+    from knarr.registry.call import Answer
+    from knarr.registry.rules import Rules
+
+    Route = Callable[[Call], Awaitable[Answer]]
+
+_log = logging.getLogger(__name__)
+_WORKERS = 16
+_LONGEST_HEADER = 16 << 10
+_NO_PAGE = refusals.Code("UNSUPPORTED", HTTPStatus.NOT_FOUND, "page not found")
+_VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
+
+_METHODS: dict[Route, set[str]] = {
+    manifests.handle: {"GET", "HEAD", "PUT", "DELETE"},
+    manifests.tags: {"GET", "HEAD"},
+    manifests.catalog: {"GET", "HEAD"},
+    manifests.referrers: {"GET", "HEAD"},
+    blobs.handle: {"GET", "HEAD", "DELETE"},
+    uploads.begin: {"POST"},
+    uploads.go_on: {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
+}
+
+
+class App:
+    """Answers requests; ``server`` is given to whatever listens."""
+
+    def __init__(self, rules: Rules, access: Access) -> None:
+        self.rules = rules
+        self._access = access
+        self._executor = ThreadPoolExecutor(_WORKERS, "registry")
+
+    def server(self) -> web.Server:
+        """A protocol factory for ``loop.create_server``."""
+        return web.Server(
+            self._answer,
+            access_log=None,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            auto_decompress=False,
+        )
+
+    def close(self) -> None:
+        """Wait for the work under way, and close storage and database."""
+        self._executor.shutdown()
+        self.rules.driver.close()
+        self.rules.metadata.close()
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        try:
+            answer = await self._route(request)
+        except RefusedError as error:
+            answer = _refusal(error)
+        except (KnarrError, OSError) as error:
+            if isinstance(error, ConnectionError):
+                raise
+            _log.error("%s %s: %s", request.method, request.path, error)
+            answer = _refusal(RefusedError(refusals.UNAVAILABLE))
+        if not answer.prepared:
+            answer.headers[_VERSION[0]] = _VERSION[1]
+        return answer
+
+    async def _route(self, request: web.BaseRequest) -> Answer:
+        peer = request.remote or ""
+        caller = await self._access.admit(request.headers, peer)
+        call = Call(request, self.rules, self._executor, caller)
+        path = request.path
+        if path in {"/v2/", "/v2"}:
+            if not caller.may("", ""):
+                raise caller.refuse("", "")
+            return document(b"{}")
+        route = _find(call, path)
+        if call.method not in _METHODS[route]:
+            allowed = {"Allow": ", ".join(sorted(_METHODS[route]))}
+            raise RefusedError(refusals.UNSUPPORTED, headers=allowed)
+        return await route(call)
+
+
+def _find(call: Call, path: str) -> Route:
+    """The route of a path; the repository and what is behind the noun are put into the call."""
+    if path == "/v2/_catalog":
+        return manifests.catalog
+    head, _, call.last = path.removeprefix("/v2/").rpartition("/")
+    name, _, noun = head.rpartition("/")
+    route: Route
+    if noun == "tags" and call.last == "list":
+        route = manifests.tags
+    elif noun == "manifests":
+        route = manifests.handle
+    elif noun == "referrers":
+        route = manifests.referrers
+    elif noun == "uploads" and name.endswith("/blobs"):
+        name, route = name.removesuffix("/blobs"), uploads.go_on if call.last else uploads.begin
+    elif noun == "blobs":
+        # Both forms of the path are in use, with and without a slash at the end.
+        route = uploads.begin if call.last == "uploads" else blobs.handle
+    else:
+        raise RefusedError(_NO_PAGE)
+    call.repository = names.repository(name)
+    return route
+
+
+def _refusal(error: RefusedError) -> web.Response:
+    return web.Response(
+        status=error.code.status,
+        body=msgspec.json.encode(error.document()),
+        content_type="application/json",
+        headers=error.headers,
+    )

@@ -1,0 +1,289 @@
+"""The metadata of a registry in one SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from knarr.errors import AlreadyExistsError, NotFoundError, UnavailableError
+from knarr.oci.digest import Digest
+from knarr.registry.metadata import ManifestRow, Referrer, UploadRow
+from knarr.registry.metadata.schema import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from knarr.registry.metadata import NewManifest
+
+_BUSY_SECONDS = 30.0
+
+
+class SqliteMetadata:
+    """See ``Metadata``. Writers take turns; every thread reads with a connection of its own."""
+
+    quick = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._writing = threading.Lock()
+        self._writer = self._connect()
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._writer.execute("PRAGMA synchronous = FULL")
+        self._migrate()
+
+    def repositories(self, last: str, limit: int) -> list[str]:
+        """See ``Metadata``."""
+        return self._column(
+            "SELECT name FROM repositories WHERE name > ? ORDER BY name LIMIT ?", (last, limit)
+        )
+
+    def has_repository(self, name: str) -> bool:
+        """See ``Metadata``."""
+        return bool(self._column("SELECT 1 FROM repositories WHERE name = ?", (name,)))
+
+    def delete_repository(self, name: str) -> bool:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            return bool(db.execute("DELETE FROM repositories WHERE name = ?", (name,)).rowcount)
+
+    def rename_repository(self, name: str, new: str) -> None:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            try:
+                done = db.execute("UPDATE repositories SET name = ? WHERE name = ?", (new, name))
+            except sqlite3.IntegrityError:
+                raise AlreadyExistsError(f'repository "{new}" already exists') from None
+            if not done.rowcount:
+                raise NotFoundError(f'repository "{name}" does not exist')
+
+    def add_blob(self, repository: str, digest: Digest, size: int) -> None:
+        """See ``Metadata``."""
+        now = time.time()
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET used = excluded.used",
+                (digest, size, now),
+            )
+            db.execute(
+                "INSERT INTO repo_blobs VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET used = excluded.used",
+                (_repository(db, repository, now), digest, now),
+            )
+
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """See ``Metadata``."""
+        found = self._column(
+            "SELECT size FROM blobs JOIN repo_blobs USING (digest) "
+            "WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+            (digest, repository),
+        )
+        return found[0] if found else None
+
+    def missing_blobs(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
+        """See ``Metadata``."""
+        found = self._column(
+            "SELECT digest FROM repo_blobs WHERE repository = (SELECT id FROM repositories "
+            "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))",
+            (repository, json.dumps(list(digests))),
+        )
+        return [each for each in digests if each not in found]
+
+    def repositories_with(self, digest: Digest, limit: int) -> list[str]:
+        """See ``Metadata``."""
+        return self._column(
+            "SELECT name FROM repositories JOIN repo_blobs ON repository = id "
+            "WHERE digest = ? ORDER BY name LIMIT ?",
+            (digest, limit),
+        )
+
+    def remove_blob(self, repository: str, digest: Digest) -> bool:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            done = db.execute(
+                "DELETE FROM repo_blobs WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (digest, repository),
+            )
+            return bool(done.rowcount)
+
+    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> None:
+        """See ``Metadata``."""
+        now, row = time.time(), new.row
+        with self._transaction() as db:
+            place = _repository(db, repository, now)
+            db.execute(
+                "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    *(row.digest, row.media_type, row.raw),
+                    *(new.subject, new.artifact_type, new.annotations),
+                ),
+            )
+            references = [(row.digest, each, 1) for each in new.blobs]
+            references += [(row.digest, each, 0) for each in new.manifests]
+            db.executemany("INSERT OR IGNORE INTO manifest_refs VALUES (?, ?, ?)", references)
+            db.execute(
+                "INSERT INTO repo_manifests VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET used = excluded.used",
+                (place, row.digest, now),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
+                [(place, name, row.digest, now) for name in tags],
+            )
+
+    def manifest(self, repository: str, digest: Digest) -> ManifestRow | None:
+        """See ``Metadata``."""
+        row = self._reader.execute(
+            "SELECT digest, media_type, raw FROM manifests JOIN repo_manifests USING (digest) "
+            "WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+            (digest, repository),
+        ).fetchone()
+        return ManifestRow(Digest(row[0]), row[1], row[2]) if row else None
+
+    def missing_manifests(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
+        """See ``Metadata``."""
+        found = self._column(
+            "SELECT digest FROM repo_manifests WHERE repository = (SELECT id FROM repositories "
+            "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))",
+            (repository, json.dumps(list(digests))),
+        )
+        return [each for each in digests if each not in found]
+
+    def remove_manifest(self, repository: str, digest: Digest) -> list[str] | None:
+        """See ``Metadata``."""
+        at = (digest, repository)
+        with self._transaction() as db:
+            done = db.execute(
+                "DELETE FROM repo_manifests WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                at,
+            )
+            if not done.rowcount:
+                return None
+            found = db.execute(
+                "DELETE FROM tags WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?) RETURNING name",
+                at,
+            ).fetchall()
+            return sorted(name for (name,) in found)
+
+    def tag(self, repository: str, name: str) -> Digest | None:
+        """See ``Metadata``."""
+        found = self._column(
+            "SELECT digest FROM tags WHERE name = ? "
+            "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+            (name, repository),
+        )
+        return Digest(found[0]) if found else None
+
+    def tags(self, repository: str, last: str, limit: int) -> list[str]:
+        """See ``Metadata``."""
+        return self._column(
+            "SELECT name FROM tags WHERE name > ? "
+            "AND repository = (SELECT id FROM repositories WHERE name = ?) "
+            "ORDER BY name LIMIT ?",
+            (last, repository, limit),
+        )
+
+    def remove_tag(self, repository: str, name: str) -> bool:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            done = db.execute(
+                "DELETE FROM tags WHERE name = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (name, repository),
+            )
+            return bool(done.rowcount)
+
+    def referrers(self, repository: str, subject: Digest, artifact_type: str) -> list[Referrer]:
+        """See ``Metadata``."""
+        rows = self._reader.execute(
+            "SELECT digest, media_type, length(raw), artifact_type, annotations FROM manifests "
+            "JOIN repo_manifests USING (digest) "
+            "WHERE subject = ? "
+            "AND repository = (SELECT id FROM repositories WHERE name = ?) "
+            "AND (? = '' OR artifact_type = ?) "
+            "ORDER BY digest",
+            (subject, repository, artifact_type, artifact_type),
+        )
+        return [Referrer(*row) for row in rows]
+
+    def add_upload(self, upload: UploadRow) -> None:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO uploads VALUES (?, ?, ?)", upload)
+
+    def upload(self, upload: str) -> UploadRow | None:
+        """See ``Metadata``."""
+        row = self._reader.execute("SELECT * FROM uploads WHERE id = ?", (upload,)).fetchone()
+        return UploadRow(*row) if row else None
+
+    def remove_upload(self, upload: str) -> None:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM uploads WHERE id = ?", (upload,))
+
+    def close(self) -> None:
+        """See ``Metadata``."""
+        for connection in self._opened:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise UnavailableError(f'cannot open database "{self._path}": {error}') from error
+        connection.execute("PRAGMA foreign_keys = ON")
+        self._opened.append(connection)
+        return connection
+
+    @property
+    def _reader(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = self._connect()
+        return found
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if version > len(STEPS):
+            raise UnavailableError(
+                f'database "{self._path}" is of a newer version', hint="use a newer knarr"
+            )
+        with self._transaction() as db:
+            for step in STEPS[version:]:
+                for statement in step:
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {len(STEPS)}")
+
+    def _column(self, query: str, values: tuple[object, ...]) -> list:  # type: ignore[type-arg]
+        return [value for (value,) in self._reader.execute(query, values)]
+
+
+def _repository(db: sqlite3.Connection, name: str, now: float) -> int:
+    """The id of a repository, which is made if it is not there."""
+    db.execute(
+        "INSERT INTO repositories (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", (name, now)
+    )
+    (found,) = db.execute("SELECT id FROM repositories WHERE name = ?", (name,)).fetchone()
+    return int(found)

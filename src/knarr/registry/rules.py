@@ -1,0 +1,160 @@
+"""What pushing, pulling and deleting mean: no HTTP, no SQL, no files.
+
+Order of a push: blobs first, each recorded in its repository when its bytes are stored and
+verified; then the manifest, which is refused when it refers to what the repository does not have.
+A delete takes content out of one repository. Its bytes go when no repository has it any more and
+no push can be about to refer to it: see ``upkeep``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from knarr.errors import NotFoundError
+from knarr.registry import manifests, names, refusals
+from knarr.registry.refusals import RefusedError
+from knarr.registry.uploads import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from knarr.oci.digest import Digest
+    from knarr.registry.metadata import ManifestRow, Metadata, Referrer
+    from knarr.registry.storage import Driver
+    from knarr.registry.uploads import Upload
+
+LARGEST_BLOB = 1 << 40
+_MOST_CANDIDATES = 32
+
+
+class Pushed(NamedTuple):
+    """A manifest that was taken in: its digest, and the one that it belongs to."""
+
+    digest: Digest
+    subject: Digest | None
+
+
+class Rules:
+    """The repositories of one registry. Everything blocks and may be called from any thread."""
+
+    def __init__(
+        self, driver: Driver, metadata: Metadata, *, largest_blob: int = LARGEST_BLOB
+    ) -> None:
+        self.driver = driver
+        self.metadata = metadata
+        self.uploads = Uploads(driver, metadata, largest_blob)
+
+    def finish_upload(self, upload: Upload, digest: Digest) -> None:
+        """Make an upload a blob of its repository; a wrong digest drops it."""
+        if upload.digest(names.algorithm(digest)) != digest:
+            self.uploads.abort(upload)
+            raise RefusedError(refusals.DIGEST_INVALID, {"digest": digest})
+        size = self.driver.finish(upload.id, digest)
+        self.metadata.add_blob(upload.row.repository, digest, size)
+        self.uploads.end(upload)
+
+    def mount(
+        self, repository: str, digest: Digest, source: str, may_read: Callable[[str], bool]
+    ) -> bool:
+        """Let a repository have a blob of ``source``, or of any that the caller may read.
+
+        False when there is none such: the caller uploads it instead.
+        """
+        candidates = (
+            [source] if source else self.metadata.repositories_with(digest, _MOST_CANDIDATES)
+        )
+        for candidate in candidates:
+            size = self.metadata.blob_size(candidate, digest) if may_read(candidate) else None
+            if size is not None and self.driver.size(digest) is not None:
+                self.metadata.add_blob(repository, digest, size)
+                return True
+        return False
+
+    def blob_size(self, repository: str, digest: Digest) -> int:
+        """The bytes of a blob. Raises ``RefusedError``."""
+        size = self.metadata.blob_size(repository, digest)
+        if size is None:
+            raise self._unknown(repository, refusals.BLOB_UNKNOWN, digest)
+        return size
+
+    def delete_blob(self, repository: str, digest: Digest) -> None:
+        """Take a blob out of a repository. Raises ``RefusedError``."""
+        if not self.metadata.remove_blob(repository, digest):
+            raise self._unknown(repository, refusals.BLOB_UNKNOWN, digest)
+
+    def put_manifest(
+        self,
+        repository: str,
+        reference: str,
+        raw: bytes,
+        media_type: str,
+        tags: Sequence[str] = (),
+    ) -> Pushed:
+        """Take a manifest in, under a tag or its digest, and under further ``tags``."""
+        if names.is_digest(reference):
+            digest = names.digest(reference)
+            if names.of_bytes(raw, names.algorithm(digest)) != digest:
+                raise RefusedError(refusals.DIGEST_INVALID, {"digest": digest})
+        else:
+            tags = [names.tag(reference), *tags]
+            digest = names.of_bytes(raw, names.ALGORITHMS[0])
+        new = manifests.read(raw, media_type, digest)
+        missing = self.metadata.missing_blobs(repository, new.blobs)
+        missing += self.metadata.missing_manifests(repository, new.manifests)
+        if missing:
+            raise RefusedError(refusals.MANIFEST_BLOB_UNKNOWN, [{"digest": m} for m in missing])
+        self.metadata.put_manifest(repository, new, [names.tag(tag) for tag in tags])
+        return Pushed(digest, new.subject)
+
+    def manifest(self, repository: str, reference: str) -> ManifestRow:
+        """The manifest that a tag or digest names. Raises ``RefusedError``."""
+        found = self.metadata.manifest(repository, self.resolve(repository, reference))
+        if found is None:
+            raise self._unknown(repository, refusals.MANIFEST_UNKNOWN, reference)
+        return found
+
+    def resolve(self, repository: str, reference: str) -> Digest:
+        """The digest that a reference means. Raises ``RefusedError``."""
+        if names.is_digest(reference):
+            return names.digest(reference)
+        digest = self.metadata.tag(repository, names.tag(reference))
+        if digest is None:
+            raise self._unknown(repository, refusals.MANIFEST_UNKNOWN, reference)
+        return digest
+
+    def delete_manifest(self, repository: str, reference: str) -> None:
+        """Take away a tag, or a manifest with all tags that name it. Raises ``RefusedError``."""
+        if names.is_digest(reference):
+            gone = self.metadata.remove_manifest(repository, names.digest(reference)) is not None
+        else:
+            gone = self.metadata.remove_tag(repository, names.tag(reference))
+        if not gone:
+            raise self._unknown(repository, refusals.MANIFEST_UNKNOWN, reference)
+
+    def tags(self, repository: str, last: str, limit: int) -> list[str]:
+        """Tags after ``last``. Raises ``RefusedError`` for a repository that is not there."""
+        found = self.metadata.tags(repository, last, limit)
+        if not found and not self.metadata.has_repository(repository):
+            raise RefusedError(refusals.NAME_UNKNOWN, {"name": repository})
+        return found
+
+    def referrers(self, repository: str, subject: Digest, artifact_type: str) -> list[Referrer]:
+        """What belongs to a manifest, which itself need not be there."""
+        return self.metadata.referrers(repository, subject, artifact_type)
+
+    def delete_repository(self, repository: str) -> None:
+        """Forget a repository with all that it has. Raises ``RefusedError``."""
+        if not self.metadata.delete_repository(repository):
+            raise RefusedError(refusals.NAME_UNKNOWN, {"name": repository})
+
+    def rename_repository(self, repository: str, new: str) -> None:
+        """Give a repository another name. Raises ``RefusedError``, ``AlreadyExistsError``."""
+        try:
+            self.metadata.rename_repository(repository, names.repository(new))
+        except NotFoundError:
+            raise RefusedError(refusals.NAME_UNKNOWN, {"name": repository}) from None
+
+    def _unknown(self, repository: str, code: refusals.Code, what: str) -> RefusedError:
+        if not self.metadata.has_repository(repository):
+            return RefusedError(refusals.NAME_UNKNOWN, {"name": repository})
+        return RefusedError(code, {"name": repository, "reference": what})

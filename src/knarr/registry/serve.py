@@ -1,0 +1,87 @@
+"""``knarr registry serve``: the program that serves a registry until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knarr.errors import KnarrError, UnavailableError
+from knarr.registry import config
+from knarr.registry.access import OpenAccess
+from knarr.registry.app import App
+from knarr.registry.metadata.sqlite import SqliteMetadata
+from knarr.registry.rules import Rules
+from knarr.registry.storage.files import FileDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knarr.registry.config import Config
+
+_END_SECONDS = 10.0
+
+
+def open_registry(chosen: Config) -> App:
+    """The registry of a configuration; the caller closes it. Raises ``KnarrError``."""
+    root = Path(chosen.root)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        driver = FileDriver(root)
+    except OSError as error:
+        raise UnavailableError(f'cannot open registry "{root}": {error.strerror}') from error
+    metadata = SqliteMetadata(root / "registry.db")
+    return App(Rules(driver, metadata, largest_blob=chosen.largest_blob), OpenAccess())
+
+
+async def serve(chosen: Config) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    app = open_registry(chosen)
+    try:
+        host, port = chosen.address
+        protocol = app.server()
+        try:
+            listener = await loop.create_server(
+                protocol, host, port, ssl=chosen.ssl_context(), backlog=1024
+            )
+        except OSError as error:
+            raise UnavailableError(f"cannot listen on {chosen.listen}: {error}") from error
+        names = [each.getsockname() for each in listener.sockets]
+        where = ", ".join(f"{name[0]}:{name[1]}" for name in names)
+        sys.stderr.write(f"knarr registry: serving {chosen.root} on {where}\n")
+        await ending.wait()
+        listener.close()
+        await protocol.shutdown(_END_SECONDS)
+    finally:
+        app.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the program; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="knarr registry serve", description="Serve a registry of images."
+    )
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (127.0.0.1:5000)")
+    parser.add_argument("--root", metavar="DIR", help="where everything is kept")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file with more settings")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        chosen = config.read(given.config, listen=given.listen, root=given.root)
+        asyncio.run(serve(chosen))
+    except KnarrError as error:
+        sys.stderr.write(f"knarr registry: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
