@@ -170,7 +170,7 @@ def test_name_with_its_slash(serving: Any) -> None:
         ("POST", "/containers/ID/resize?h=70000&w=1", 'invalid resize height "70000"'),
         ("GET", "/containers/ID/logs", "Bad parameters: you must choose at least one stream"),
         ("GET", "/containers/ID/logs?stdout=1&since=x", "failed to parse value as time"),
-        ("GET", "/events?since=10&until=5", "`since` time cannot be after `until` time"),
+        ("GET", "/events?since=10&until=5", "`since` time (10) cannot be after `until` time (5)"),
         ("GET", "/images/get", "no image names were given"),
         ("GET", "/images/get?names=a&platform={x", "failed to parse platform"),
     ],
@@ -211,6 +211,17 @@ def test_image_list_of_older_versions(serving: Any) -> None:
     assert "VirtualSize" not in new
     assert old["RepoTags"] == ["<none>:<none>"]
     assert old["VirtualSize"] == 7
+
+
+def test_disk_usage_of_older_versions(serving: Any) -> None:
+    new = serving.json("GET", "/v1.44/system/df")[1]
+    middle = serving.json("GET", "/v1.43/system/df")[1]
+    old = serving.json("GET", "/v1.41/system/df")[1]
+    assert "BuilderSize" not in new
+    assert "BuilderSize" not in middle
+    assert old["BuilderSize"] == 0
+    assert all("VirtualSize" in image for image in (middle["Images"] or []))
+    assert {"LayersSize", "Images", "Containers", "Volumes", "BuildCache"} <= set(old)
 
 
 def test_defaults_of_older_versions(serving: Any) -> None:
