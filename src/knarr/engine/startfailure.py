@@ -22,6 +22,7 @@ _CODES = (
     ("not a directory", NOT_EXECUTABLE),
     ("exec format error", NOT_EXECUTABLE),
 )
+_LOG = "failed to initialize logging driver: "
 _MOUNT_HINT = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified "
     "host path exists and is the expected type"
@@ -36,7 +37,8 @@ def exit_code(error: KnarrError) -> int:
 
 def of_container(error: KnarrError) -> KnarrError:
     """What the client is told when the runtime could not start a container."""
-    return _worded(error, "failed to create task for container: OCI runtime create failed: ")
+    runtime = "" if error.message.startswith(_LOG) else "OCI runtime create failed: "
+    return _worded(error, f"failed to create task for container: {runtime}")
 
 
 def of_exec(error: KnarrError) -> KnarrError:

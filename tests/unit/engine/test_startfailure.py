@@ -35,3 +35,10 @@ def test_codes_and_categories(error: KnarrError, code: int, kind: type[KnarrErro
 def test_a_mount_of_the_wrong_kind_gets_dockers_hint() -> None:
     told = startfailure.of_container(InternalError("mount a on b: not a directory"))
     assert "Are you trying to mount a directory onto a file (or vice-versa)?" in told.message
+
+
+def test_a_log_that_cannot_be_begun_is_no_fault_of_the_runtime() -> None:
+    told = startfailure.of_container(InternalError("failed to initialize logging driver: x"))
+    assert told.message == (
+        "failed to create task for container: failed to initialize logging driver: x"
+    )
