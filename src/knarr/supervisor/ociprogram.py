@@ -107,8 +107,10 @@ class Program(NamedTuple):
             raise InternalError(f'runtime program "{self.path}": permission denied')
 
     def _failure(self, verb: str, status: int, log: str, said: str) -> KnarrError:
-        message = _last_error(log) or ("" if "\n" in said else said)
-        hint = None
+        errors = _errors(log) or ([said] if said and "\n" not in said else [])
+        message = errors[-1] if errors else ""
+        # The first one is nearest to the cause.
+        hint = errors[0] if errors and errors[0] not in message else None
         if not message:
             ended = "was killed" if status < 0 else f"ended with status {status}"
             message = f"{os.path.basename(self.path)} {verb} {ended} and did not say why"
@@ -164,13 +166,17 @@ def _run(argv: list[str], folder: str, stdio: Stdio, before: Sequence[Operation]
     return status
 
 
-def _last_error(log: str) -> str:
-    """The last error in a log of JSON lines; empty when there is none."""
-    for line in reversed(log.splitlines()):
+def _errors(log: str) -> list[str]:
+    """The errors in a log of JSON documents, which are lines for most runtimes but not for all."""
+    found = []
+    decoder = json.JSONDecoder()
+    at = 0
+    while (at := log.find("{", at)) >= 0:
         try:
-            entry = json.loads(line)
+            entry, at = decoder.raw_decode(log, at)
         except ValueError:
+            at += 1
             continue
-        if isinstance(entry, dict) and entry.get("level") in {"error", "fatal"}:
-            return str(entry.get("msg", ""))
-    return ""
+        if entry.get("level") in {"error", "fatal"}:
+            found.append(str(entry.get("msg", "")))
+    return found

@@ -68,6 +68,15 @@ def test_failures_are_told(
         program(tmp_path, script).call(place, "start", "c")
 
 
+def test_the_first_of_several_errors_is_the_cause(place: Place, tmp_path: Path) -> None:
+    entries = [{"level": "error", "msg": "the cause"}, {"level": "info", "msg": "and on"}]
+    entries.append({"level": "fatal", "msg": "the effect"})
+    log = "".join(json.dumps(each) for each in entries)  # as runsc writes it: not in lines
+    with pytest.raises(InternalError) as caught:
+        program(tmp_path, f"printf %s '{log}' > $5; exit 1").call(place, "start", "c")
+    assert (caught.value.message, caught.value.hint) == ("the effect", "the cause")
+
+
 def test_a_program_that_cannot_be_run(place: Place, tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="no such file or directory"):
         Program("/nonexistent/runtime").call(place, "start", "c")
