@@ -162,6 +162,13 @@ RUN = r"""
 --privileged=x
 """
 
+WINDOWS = r"""
+--cpu-count 1
+--cpu-percent 1
+--io-maxiops 1
+--io-maxbandwidth 1m
+"""
+
 CREATE = r"""
 --platform foo
 --pid foo
@@ -178,6 +185,13 @@ def test_run(both: Pair, options: str) -> None:
     docker, knarr = both("run", *shlex.split(options), "busybox", "true")
     assert knarr == docker
     assert docker.code in (125, 127) or PEER
+
+
+@pytest.mark.parametrize("options", WINDOWS.strip().splitlines())
+def test_windows(both: Pair, options: str) -> None:
+    docker, knarr = both("run", *shlex.split(options), "busybox", "true")
+    assert knarr == docker
+    assert docker.code == 1
 
 
 @pytest.mark.parametrize("options", CREATE.strip().splitlines())

@@ -7,7 +7,7 @@ import sys
 
 from knarr.cli.command import PROGRAM, Command, CommandError, message
 from knarr.cli.container import request
-from knarr.cli.container.options import CONTAINER_CHECKS, CONTAINER_FLAGS
+from knarr.cli.container.options import CONTAINER_CHECKS, CONTAINER_FLAGS, WINDOWS_FLAGS
 from knarr.errors import KnarrError
 
 TYPE_CHECKING = False
@@ -34,6 +34,14 @@ def request_body(call: Call) -> dict[str, Any]:
     Errors: ``CommandError`` with the exit code 125.
     """
     image, *command = call.arguments
+    if call.flags.on("use-api-socket"):
+        raise with_hint(CommandError("--use-api-socket is not supported"), call.words, 125)
+    for flag in WINDOWS_FLAGS:
+        if call.flags.given(flag):
+            raise CommandError(
+                f'"--{flag}" is only supported on a Docker daemon running on windows, but the '
+                "Docker daemon is running on linux"
+            )
     try:
         check_pull(call.flags)
         return request.build(call.flags, image, command)

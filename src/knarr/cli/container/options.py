@@ -17,6 +17,8 @@ CONTAINER_FLAGS: tuple[FlagRow, ...] = (
     ("cgroup-parent", "", "string", "", "Parent of the container's cgroup"),
     ("cgroupns", "", "string", "", "Cgroup namespace (host or private)"),
     ("cidfile", "", "string", "", "File that gets the container's id"),
+    ("cpu-count", "", "int", 0, "Number of CPUs (Windows only)"),
+    ("cpu-percent", "", "int", 0, "Share of CPU time in percent (Windows only)"),
     ("cpu-period", "", "int", 0, "Period of the CPU quota in microseconds"),
     ("cpu-quota", "", "int", 0, "CPU time per period in microseconds"),
     ("cpu-rt-period", "", "int", 0, "Period of realtime scheduling in microseconds"),
@@ -53,6 +55,8 @@ CONTAINER_FLAGS: tuple[FlagRow, ...] = (
     ("hostname", "h", "string", "", "Host name"),
     ("init", "", "", False, "Run an init that reaps processes and passes signals on"),
     ("interactive", "i", "", False, "Keep standard input open"),
+    ("io-maxbandwidth", "", "bytes", 0, "Limit of bytes per second (Windows only)"),
+    ("io-maxiops", "", "uint", 0, "Limit of operations per second (Windows only)"),
     ("ip", "", "string", "", "IPv4 address"),
     ("ip6", "", "string", "", "IPv6 address"),
     ("ipc", "", "string", "", "IPC namespace"),
@@ -99,6 +103,7 @@ CONTAINER_FLAGS: tuple[FlagRow, ...] = (
     ("tmpfs", "", "list", "", "Directory in memory (path[:options])"),
     ("tty", "t", "", False, "Give it a terminal"),
     ("ulimit", "", "ulimit", "", "Resource limit (name=soft[:hard])"),
+    ("use-api-socket", "", "", False, "Give it the engine's socket (not supported)"),
     ("user", "u", "string", "", "User and group (<name|uid>[:<group|gid>])"),
     ("userns", "", "string", "", "User namespace"),
     ("uts", "", "string", "", "UTS namespace"),
@@ -107,6 +112,8 @@ CONTAINER_FLAGS: tuple[FlagRow, ...] = (
     ("volumes-from", "", "list", "", "Take the mounts of another container"),
     ("workdir", "w", "string", "", "Working directory"),
 )
+
+WINDOWS_FLAGS = ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")
 
 _CHECKS = "knarr.cli.container.checks:"
 CONTAINER_CHECKS = {
