@@ -61,6 +61,7 @@ class System:
             "ApiVersion": API_VERSION,
             "MinAPIVersion": MIN_API_VERSION,
             "Arch": _architecture(facts.architecture),
+            "Experimental": "false",
             "Os": "linux",
             "KernelVersion": facts.kernel,
             "PythonVersion": platform.python_version(),

@@ -11,7 +11,7 @@ from knarr.api import timestamps
 from knarr.api.message import encode
 from knarr.errors import InvalidArgumentError
 
-from . import responses
+from . import responses, versions
 
 if TYPE_CHECKING:
     from .call import Call
@@ -62,7 +62,8 @@ async def info(call: Call) -> web.Response:
 async def disk_usage(call: Call) -> web.Response:
     """``GET /system/df``."""
     types = call.request.query.getall("type", [])
-    return responses.json(await call.engine.system.disk_usage(types))
+    used = await call.engine.system.disk_usage(types)
+    return responses.json(versions.disk_usage(used, call.version))
 
 
 async def events(call: Call) -> web.StreamResponse:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from knarr.api.host_config import HostConfig
     from knarr.api.images import ImageInspect, ImageSummary
     from knarr.api.mounts import Mount
+    from knarr.api.system import DiskUsage
 
 Version = tuple[int, int]
 
@@ -87,6 +88,18 @@ def image_summaries(summaries: Sequence[ImageSummary], version: Version) -> obje
             each["RepoTags"] = ["<none>:<none>"]
         if version < (1, 43) and not each["RepoDigests"] and each["RepoTags"] == ["<none>:<none>"]:
             each["RepoDigests"] = ["<none>@<none>"]
+    return made
+
+
+def disk_usage(used: DiskUsage, version: Version) -> object:
+    """What ``system df`` shows, with the fields that were taken out of it since this version."""
+    if version >= (1, 44):
+        return used
+    made = msgspec.to_builtins(used)
+    if used.images is not None:
+        made["Images"] = image_summaries(used.images, version)
+    if version < (1, 42):
+        made["BuilderSize"] = sum(each.size for each in used.build_cache or ())
     return made
 
 
