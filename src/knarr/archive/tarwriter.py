@@ -8,7 +8,10 @@ announced, as in the archives of Docker, because GNU tar complains about the ann
 
 from __future__ import annotations
 
+import functools
 import stat
+import struct
+import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import pax
@@ -31,6 +34,8 @@ _NAME, _PREFIX = 100, 155
 _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 _SECOND = 1_000_000_000
+_LAYOUT = struct.Struct("100s8s8s8s12s12s8s1s100s72s8s8s155s12x")
+_SUM_AT = 148
 _COPY = 1 << 20
 _SPARSE_FOLDER = b"GNUSparseFile.0/"
 """Where a reader that does not know the format puts the file; GNU tar has its process id there."""
@@ -61,8 +66,7 @@ class TarWriter:
     def _head(self, entry: Entry, records: dict[bytes, bytes]) -> None:
         if records:
             body = pax.encode(sorted(records.items()))
-            self._out.write(_block(_EXTENDED._replace(size=len(body))))
-            self._out.write(body + bytes(-len(body) % BLOCK))
+            self._out.write(_extended_header(len(body)) + body + bytes(-len(body) % BLOCK))
         self._out.write(_entry_header(entry))
 
     def _sparse(self, entry: Entry, extents: tuple[Extent, ...], data: BinaryIO) -> None:
@@ -147,27 +151,34 @@ def _entry_header(entry: Entry) -> bytes:
     return _block(fields, prefix)
 
 
+@functools.lru_cache(256)
+def _extended_header(size: int) -> bytes:
+    """The header of PAX records; most entries of an archive have equally many bytes of them."""
+    return _block(_EXTENDED._replace(size=size))
+
+
 def _block(fields: Header, prefix: bytes = b"") -> bytes:
-    block = bytearray(BLOCK)
+    block = _LAYOUT.pack(
+        fields.name,
+        b"%07o" % fields.mode,
+        b"%07o" % fields.uid,
+        b"%07o" % fields.gid,
+        b"%011o" % fields.size,
+        b"%011o" % fields.mtime,
+        b"        ",  # where the sum will stand
+        fields.typeflag,
+        fields.link,
+        b"ustar\x0000",
+        b"%07o" % fields.major,
+        b"%07o" % fields.minor,
+        prefix,
+    )
+    return b"%b%06o\0%b" % (block[:_SUM_AT], _sum(block), block[_SUM_AT + 7 :])
 
-    def put(at: int, value: bytes) -> None:
-        block[at : at + len(value)] = value
 
-    put(0, fields.name)
-    put(100, b"%07o" % fields.mode)
-    put(108, b"%07o" % fields.uid)
-    put(116, b"%07o" % fields.gid)
-    put(124, b"%011o" % fields.size)
-    put(136, b"%011o" % fields.mtime)
-    put(148, b" " * 8)
-    put(156, fields.typeflag)
-    put(157, fields.link)
-    put(257, b"ustar\x0000")
-    put(329, b"%07o" % fields.major)
-    put(337, b"%07o" % fields.minor)
-    put(345, prefix)
-    put(148, b"%06o\0" % sum(block))
-    return bytes(block)
+def _sum(block: bytes) -> int:
+    """The sum of the bytes; Adler-32 has it in its lower half where that is large enough."""
+    return (zlib.adler32(block) & 0xFFFF) - 1 if block.isascii() else sum(block)
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:

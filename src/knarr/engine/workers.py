@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHORT_THREADS = 16
-_BULK_THREADS = 8
+_BULK_THREADS = 32  # they wait for clients most of the time
 _QUEUED = 8
 
 
