@@ -41,6 +41,8 @@ class View:
         self.default = default
         self.methods = methods or {}
         self.misread = self.misfilled = "template parsing error"
+        self.raw: Mapping[str, str] = {}
+        """The lines of ``--format raw``: their labels and columns."""
 
     def show(self, objects: Iterable[Json], form: str, *, quiet: str = "") -> str:
         """All of them as text.
@@ -48,6 +50,8 @@ class View:
         ``form`` is what ``--format`` says; ``quiet`` names the one column that ``--quiet`` shows.
         Errors: ``CommandError`` for a template that is wrong.
         """
+        if form == "raw" and self.raw:
+            return self._raw(objects, quiet)
         if quiet and form in ("", "table"):
             return "".join(f"{self.columns[quiet](each)}\n" for each in objects)
         if form in ("", "table"):
@@ -55,6 +59,15 @@ class View:
         if form == "json":
             form = "{{json .}}"
         return self._templates(objects, form)
+
+    def _raw(self, objects: Iterable[Json], quiet: str) -> str:
+        """A line for each column, or the one of ``quiet``; an empty one behind each object."""
+        chosen = [pair for pair in self.raw.items() if quiet in ("", pair[1])]
+        lines: list[str] = []
+        for each in objects:
+            lines += [f"{label}: {self.columns[name](each)}".rstrip() for label, name in chosen]
+            lines += [] if quiet else [""]
+        return "".join(f"{line}\n" for line in lines)
 
     def _table(self, objects: Iterable[Json]) -> str:
         functions = [self.columns[name] for name in self.default]

@@ -170,6 +170,11 @@ ps --format "{{json .}}"
 ps -a --format "{{.Names}} {{.Label \\"a\\"}} {{.State}} {{.Networks}} {{.LocalVolumes}}"
 ps -a --format "table {{.Names}}\\t{{.Labels}}\\t{{.Command}}"
 ps -a --format "table {{.Names}}\\t{{.Label \\"x.y-z\\"}}"
+ps -as --format raw
+ps -aq --format raw
+ps -a --format "{{.Names}} {{.Size}} {{.Mounts}} {{.Platform}} {{.Ports}} {{.CreatedAt}}"
+ps -n 1
+ps -l -n 2
 ps -a --filter status=exited
 ps -a -f name=peer-c1 -f label=a=b
 ps --format table
@@ -244,6 +249,11 @@ history -q busybox
 history -H=false busybox
 volume ls
 volume ls --format json
+volume ls --format raw
+network ls --format raw
+images --format raw
+images -q --format raw
+system df --format raw
 network ls
 network ls --format json
 network ls --no-trunc

@@ -38,7 +38,7 @@ def execute(call: Call) -> int:
         query.append(("limit", last))
     if quiet and form:
         print(_IGNORED, file=sys.stderr)
-        form = ""
+        form = form if form == "raw" else ""
     if flags.on("size") or (not flags.given("size") and (".Size" in form or "json ." in form)):
         query.append(("size", 1))
     query += filters(flags.many("filter"))
@@ -72,7 +72,21 @@ def view_of(*, whole: bool, size: bool) -> View:
         default.append("Size")
     view = View("formatter.ContainerContext", columns, _HEADERS, default, {"Label": _label})
     view.misread, view.misfilled = "failed to parse template", "failed to execute template"
+    view.raw = {**_RAW, "size": "Size"} if size else _RAW
     return view
+
+
+_RAW = {
+    "container_id": "ID",
+    "image": "Image",
+    "command": "Command",
+    "created_at": "CreatedAt",
+    "state": "State",
+    "status": "Status",
+    "names": "Names",
+    "labels": "Labels",
+    "ports": "Ports",
+}
 
 
 _HEADERS = {
@@ -153,8 +167,10 @@ def _networks(each: Json) -> str:
 
 
 def _platform(each: Json) -> object:
+    from knarr.cli.template.typed import NIL
+
     descriptor = each.get("ImageManifestDescriptor") or {}
-    return descriptor.get("platform")
+    return descriptor.get("platform") or NIL
 
 
 def _ports(each: Json) -> str:

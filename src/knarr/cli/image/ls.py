@@ -57,7 +57,16 @@ def view_of(*, whole: bool, digests: bool) -> View:
     default = ["Repository", "Tag", "ID", "CreatedSince", "Size"]
     if digests:
         default.insert(2, "Digest")
-    return View("formatter.imageContext", columns, HEADERS, default)
+    view = View("formatter.imageContext", columns, HEADERS, default)
+    view.raw = {
+        "repository": "Repository",
+        "tag": "Tag",
+        **({"digest": "Digest"} if digests else {}),
+        "image_id": "ID",
+        "created_at": "CreatedAt",
+        "virtual_size": "Size",
+    }
+    return view
 
 
 HEADERS = {

@@ -43,13 +43,15 @@ def view_of(*, whole: bool) -> View:
         "Name": lambda each: each["Name"],
         "Scope": lambda each: each["Scope"],
     }
-    return View(
+    view = View(
         "network.networkContext",
         columns,
         _HEADERS,
         ("ID", "Name", "Driver", "Scope"),
         {"Label": label},
     )
+    view.raw = {"network_id": "ID", "name": "Name", "driver": "Driver", "scope": "Scope"}
+    return view
 
 
 _HEADERS = {

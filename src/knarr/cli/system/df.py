@@ -104,6 +104,14 @@ VIEW = View(
     ("Type", "TotalCount", "Active", "Size", "Reclaimable"),
 )
 
+VIEW.raw = {
+    "type": "Type",
+    "total": "TotalCount",
+    "active": "Active",
+    "size": "Size",
+    "reclaimable": "Reclaimable",
+}
+
 COMMAND = Command(
     "[OPTIONS]",
     execute,

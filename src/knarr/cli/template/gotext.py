@@ -64,7 +64,7 @@ def plain(value: object) -> object:
     """A value with everything in it made a JSON value."""
     whole = getattr(value, "plain", None)
     if whole:
-        return whole()
+        return plain(whole())
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

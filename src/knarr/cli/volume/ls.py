@@ -84,6 +84,7 @@ VIEW = View(
     {"Label": label},
 )
 """The columns of volumes; ``N/A`` is what only clusters have."""
+VIEW.raw = {"name": "Name", "driver": "Driver"}
 
 COMMAND = Command(
     "[OPTIONS]",
