@@ -104,6 +104,7 @@ def with_defaults(
         shm_size=host.shm_size or DEFAULT_SHM_SIZE,
         memory_swappiness=None if host.memory_swappiness == -1 else host.memory_swappiness,
         memory_swap=host.memory_swap or (2 * host.memory if host.memory > 0 else 0),
+        oom_kill_disable=host.oom_kill_disable or (None if unified_cgroups else False),
         ipc_mode=host.ipc_mode or "private",
         cgroupns_mode=host.cgroupns_mode or ("host" if shared_cgroups else "private"),
         network_mode=host.network_mode if host.network_mode not in {"", "default"} else "bridge",

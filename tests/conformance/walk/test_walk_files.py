@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.walk import Walk, ask, docker, fields
+from support.walk import Walk, ask, docker, fields, until
 
 FILES: dict[str, str | bytes] = {"file": "content\n", "dir/a": "a", "dir/sub/b": "b"}
 CHANGE = (
@@ -98,6 +98,37 @@ WALKS = (
             docker("ps -a --format '{{.Names}}'", out="lines"),
         ),
         ("committed-config", "older-image-fields", "storage-driver"),
+        FILES,
+    ),
+    Walk(
+        "odd-bytes",
+        (
+            docker(
+                "run -d --name ox --network none busybox sh -c "
+                '\'cd /tmp; f=$(printf "a\\377\\nb"); echo x > "$f"; touch "sp ace" "ü"; '
+                'printf "o\\377\\r\\0u\\n"; printf "e\\376" >&2; exec sh -c "sleep 1000; :" "$f"\''
+            ),
+            until("exec ox ls /tmp", "ace"),
+            docker("diff ox", out="lines"),
+            docker("top ox -o pid,args", out="size"),
+            docker("logs ox"),
+            docker("logs -t ox"),
+            ask("/containers/ox/logs?stdout=1&stderr=1", out="bytes"),
+            docker("cp ox:/tmp copied"),
+            docker("run --rm --network none -v {tmp}/copied:/c busybox ls /c"),
+            docker("cp copied/. ox:/home"),
+            docker("exec ox ls /home"),
+            docker("cp 'ox:/tmp/sp ace' there"),
+            docker("cp ox:/tmp/ü there"),
+            docker("exec -i ox cat", b"\xff\x00\r\n", out="bytes"),
+            docker("exec -e 'A=ü b' -w '/tmp' ox sh -c 'echo $A; pwd'"),
+            docker("run --rm --network none --label 'ü=\n' --name uber busybox echo 'ü\xff'"),
+            docker("commit ox odd"),
+            docker("run --rm --network none odd ls /tmp"),
+            docker("export -o x.tar ox"),
+            docker("run --rm --network none -v {tmp}/x.tar:/x.tar busybox tar tf /x.tar tmp"),
+        ),
+        (),
         FILES,
     ),
     Walk(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.walk import Walk, ask, docker, fields
+from support.walk import CONTAINER, Walk, ask, docker, fields
 
 NAMES = "--format '{{.Names}}'"
 EVENTS = "events --since {begun} --until {now} "
@@ -148,6 +148,48 @@ WALKS = (
             docker("events --since nonsense"),
         ),
         ("event-filters", "exec-duration"),
+    ),
+    Walk(
+        "older-versions",
+        (
+            docker("run -d --name old --label a=b --network none -v vol:/v busybox sleep 1000"),
+            *(
+                ask(f"/v1.{version}{path}")
+                for version in (24, 30, 35, 40)
+                for path in (
+                    "/containers/json?all=1",
+                    "/containers/old/json",
+                    "/images/json",
+                    "/images/busybox/json",
+                    "/volumes/vol",
+                    "/networks/none",
+                    "/containers/missing/json",
+                )
+            ),
+            *(
+                ask(
+                    f"/v1.{version}/containers/create?name=v{version}",
+                    "POST",
+                    {"Image": "busybox", "HostConfig": {"NetworkMode": "none"}},
+                )
+                for version in (24, 30, 39, 40, 41)
+            ),
+            *(
+                docker(f"inspect --format '{{{{.HostConfig.{field}}}}}' v{version}")
+                for version in (24, 30, 39, 40, 41)
+                for field in ("IpcMode", "PidsLimit", "Init", "OomKillDisable")
+            ),
+            ask("/v1.23/version"),
+            ask("/v1.99/version"),
+            ask("/v1.x/version"),
+            ask("/v0/version"),
+        ),
+        (
+            *CONTAINER,
+            "networks",
+            "no-digests",
+            "oldest-version",
+        ),
     ),
     Walk(
         "system",

@@ -181,6 +181,10 @@ DIFFERENCES: dict[str, Difference] = {
         "On cgroup v1 a container is only in the hierarchies that limit or count something for it",
         r"grep -c walked /proc/self/cgroup",
     ),
+    "oldest-version": _difference(
+        "The oldest and the newest version of the API are those of the newest Docker",
+        r"^GET /v1.(23|99)/version \| (status|out.message)$",
+    ),
     "version": _difference(
         "knarr's own versions, and no containerd or runc beside it",
         r"^GET /version \| out\.(ApiVersion|BuildTime|Components.*|GitCommit|GoVersion|"
@@ -196,7 +200,7 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "networks": _difference(
         "Networks of users are not built yet; the built-in ones cannot be managed",
-        r"^network (inspect none|rm \w+) \| ",
+        r"^network (inspect none|rm \w+) \| |^GET /v1\.\d+/networks/none \| out.EnableIPv4$",
     ),
     "attach-json": _difference(
         "An attach that fails is answered in JSON, as every other request",

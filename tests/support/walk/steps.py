@@ -86,7 +86,7 @@ def end(name: str, *, out: str = "text", err: str = "text", stop: bool = False) 
 def ask(
     path: str, method: str = "GET", body: Any = None, *, out: str = "json", title: str = ""
 ) -> Step:
-    """One request of the API, at version 1.41."""
+    """One request of the API, at version 1.41 if the path names none."""
     return Step(Kind.API, title or f"{method} {path}", path, method=method, body=body, out=out)
 
 
