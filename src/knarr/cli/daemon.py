@@ -1,13 +1,13 @@
-"""``knarr daemon``: become the engine.
+"""``knarr daemon`` and ``knarr registry serve``: become the engine, or a registry.
 
-The command line may not import the engine, so it replaces itself with an interpreter that does.
+The command line may not import either, so it replaces itself with an interpreter that does.
 """
 
 from __future__ import annotations
 
 import os
 
-from knarr.client.autostart import engine_command
+from knarr.client.autostart import engine_command, program_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,4 +22,10 @@ def become_daemon(hosts: Sequence[str], arguments: Sequence[str]) -> NoReturn:
     """
     options = [option for host in hosts for option in ("-H", host)]
     command = engine_command([*options, *arguments])
+    os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
+
+
+def become_registry(arguments: Sequence[str]) -> NoReturn:
+    """Replace this process with a registry server; errors as of ``become_daemon``."""
+    command = program_command("knarr.registry.serve", arguments)
     os.execv(command[0], command)  # noqa: S606 (no shell is wanted)

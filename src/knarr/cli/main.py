@@ -110,6 +110,10 @@ def _dispatch(flags: Flags, target: str, words: str, rest: list[str]) -> int:
         from knarr.cli.daemon import become_daemon
 
         return become_daemon(flags.many("host"), rest)
+    if target == "registry.serve":
+        from knarr.cli.daemon import become_registry
+
+        return become_registry(rest)
     place = "knarr.cli." + registry.FILES.get(target, target)
     command: Command = __import__(place, fromlist=("COMMAND",)).COMMAND
     own = Flags(command.flags, command.checks)

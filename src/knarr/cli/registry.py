@@ -10,6 +10,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "registry": "Run a registry of images",
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }
@@ -69,10 +70,12 @@ _NETWORK = {
     "inspect": "Show all that is known of networks",
     "ls": "List networks",
 }
+_REGISTRY = {"serve": "Serve a registry of images"}
 CHILDREN: dict[str, dict[str, str]] = {
     "container": _CONTAINER,
     "image": _IMAGE,
     "network": _NETWORK,
+    "registry": _REGISTRY,
     "system": _SYSTEM,
     "volume": _VOLUME,
 }
@@ -80,6 +83,7 @@ SYNONYMS = {
     "container": {"list": "ls", "ps": "ls", "remove": "rm"},
     "image": {"list": "ls", "remove": "rm"},
     "network": {"list": "ls"},
+    "registry": {},
     "system": {},
     "volume": {"list": "ls", "remove": "rm"},
 }

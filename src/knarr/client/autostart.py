@@ -32,13 +32,18 @@ _DEFAULTED = (1, 2, 3, 13, 15)
 
 
 def engine_command(arguments: Sequence[str]) -> list[str]:
-    """The command that runs the engine with this interpreter.
+    """The command that runs the engine with this interpreter."""
+    return program_command("knarr.daemon", arguments)
+
+
+def program_command(module: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs a module with this interpreter.
 
     The current directory must not be searched for modules: ``-I`` where this process was started
     so, else ``-P``, which keeps ``PYTHONPATH``.
     """
     isolation = "-I" if sys.flags.isolated else "-P"
-    return [sys.executable, isolation, "-m", "knarr.daemon", *arguments]
+    return [sys.executable, isolation, "-m", module, *arguments]
 
 
 def start_engine(address: Address, log: str = LOG) -> None:
