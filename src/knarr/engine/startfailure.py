@@ -48,7 +48,8 @@ def of_exec(error: KnarrError) -> KnarrError:
 
 def _worded(error: KnarrError, prefix: str) -> KnarrError:
     message = f"{prefix}{error.message}"
-    if "not a directory" in error.message.lower():
+    text = error.message.lower()
+    if "not a directory" in text and "working directory" not in text:
         message += _MOUNT_HINT
     kind = type(error)
     if exit_code(error) != OTHER or isinstance(error, NotFoundError | PermissionDeniedError):

@@ -37,6 +37,11 @@ def test_a_mount_of_the_wrong_kind_gets_dockers_hint() -> None:
     assert "Are you trying to mount a directory onto a file (or vice-versa)?" in told.message
 
 
+def test_a_working_directory_that_is_a_file_is_no_mount() -> None:
+    error = InternalError("create working directory /etc/passwd: not a directory")
+    assert startfailure.of_container(error).message.endswith("passwd: not a directory")
+
+
 def test_a_log_that_cannot_be_begun_is_no_fault_of_the_runtime() -> None:
     told = startfailure.of_container(InternalError("failed to initialize logging driver: x"))
     assert told.message == (
