@@ -72,6 +72,7 @@ class ContainerLog:
         self._serial = 0
         self._failures = 0
         self._logged = {STDOUT: 0, STDERR: 0}
+        self._began = {STDOUT: 0, STDERR: 0}  # when the line that is not complete was begun
         self._files.mend(self._form)
         if config.compress:
             from knarr.supervisor import compression  # noqa: PLC0415 - a rare feature
@@ -116,7 +117,21 @@ class ContainerLog:
         self._journal.close()
 
     def write(self, stream: int, data: bytes, now: int) -> None:
-        """Log ``data``, one of the ``jsonlog.segments``, which was read at ``now``."""
+        """Log ``data``, one of the ``jsonlog.segments``, which was read at ``now``.
+
+        All pieces of a line have the time of the first, as in Docker.
+        """
+        began = self._began[stream]
+        if began:
+            stop = data.find(b"\n") + 1 or len(data)
+            self._write(stream, data[:stop], began)
+            if not data.endswith(b"\n", 0, stop):
+                return
+            data = data[stop:]
+        self._began[stream] = 0 if data.endswith(b"\n") or not data else now
+        self._write(stream, data, now)
+
+    def _write(self, stream: int, data: bytes, now: int) -> None:
         while data:
             self._files.measure()
             if self._files.full:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -83,10 +84,27 @@ def test_streams_pieces_and_bytes(tmp_path: Path, form: str) -> None:
     assert all(head in both for head in heads)
     assert both.endswith(b"\2\0\0\0\0\0\0\4err\n\2\0\0\0\0\0\0\6no end")
     assert read(tmp_path, form, RAW._replace(stderr=False)) == b"x" * 40_000 + b"\nshort\r\n"
-    # As in Docker, a piece counts as a line of the tail and has a time of its own.
+    # As in Docker, a piece counts as a line of the tail and shows a time.
     assert read(tmp_path, form, RAW._replace(tail=3)) == b"short\r\nerr\nno end"
     assert read(tmp_path, form, RAW._replace(tail=4)).count(b"x") == pieces[-1] - 1
     assert read(tmp_path, form, RAW._replace(timestamps=True)).count(b"Z ") == 6
+
+
+@FORMS
+def test_pieces_of_a_line_have_the_time_of_the_first(tmp_path: Path, form: str) -> None:
+    with writer(tmp_path, form) as log:
+        log.append(STDOUT, b"x" * 20_000)
+        log.append(STDERR, b"between\n")
+        log.append(STDOUT, b"x" * 30_000 + b"\nnext\n" + b"y" * 20_000)
+        log.append(STDOUT, b"y" * 4_000 + b"\nlast\n")
+    stamped = read(tmp_path, form, RAW._replace(stderr=False, timestamps=True))
+    found = re.findall(rb"(\d{4}-\S+Z) ([xy]+\n?|next\n|last\n)", stamped)
+    times = {
+        text[:1]: {stamp for stamp, each in found if each[:1] == text[:1]} for _, text in found
+    }
+    assert {key: len(each) for key, each in times.items()} == {b"x": 1, b"n": 1, b"y": 1, b"l": 1}
+    assert times[b"n"] == times[b"y"]
+    assert b"".join(text for _, text in found) == read(tmp_path, form, RAW._replace(stderr=False))
 
 
 def test_blocks_keep_bytes_that_are_no_text(tmp_path: Path) -> None:
