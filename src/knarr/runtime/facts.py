@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 _CAP_SYS_RESOURCE = 24
 
 
+def _is_procfs(path: str) -> bool:
+    """Whether the host's procfs is there."""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc").st_dev
+    except OSError:
+        return False
+
+
 class Facts(NamedTuple):
     """The host and this process, as values.
 
@@ -30,6 +38,7 @@ class Facts(NamedTuple):
     hard_limits: Mapping[str, int]
     layout: Layout
     is_directory: Callable[[str], bool] = os.path.isdir
+    is_procfs: Callable[[str], bool] = _is_procfs
 
     @property
     def may_raise_limits(self) -> bool:

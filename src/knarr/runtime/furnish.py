@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 _FIRST_CLONE = 2  # the shared slots before it are the root and the terminal
 _MOST_CLONES = 200
 
+# What runc lets users mount something on: files that only tell of the machine.
+_MAY_BE_HIDDEN = frozenset(
+    f"proc/{name}"
+    for name in (
+        "cpuinfo", "diskstats", "loadavg", "meminfo", "net/dev", "slabinfo", "stat", "swaps",
+        "sys/crypto/fips_enabled", "sys/kernel/ns_last_pid", "uptime",
+    )
+)  # fmt: skip
+
 
 def root_path(spec: Spec, bundle: str) -> str:
     """The directory of the host on which the root is mounted."""
@@ -87,6 +96,7 @@ def mounted(
         parsed, target = _options(mount), mount["destination"]
         if _is_bind(mount, parsed):
             source = _source(mount, bundle)
+            _check_place(target, source, facts)
             if parsed.subdir and parsed.namespace:
                 raise InvalidArgumentError(f'mount on "{target}" has two kinds of source')
             if parsed.subdir:
@@ -141,6 +151,18 @@ def outer_propagation(linux: Linux) -> tuple[Operation, ...]:
     if name not in options.PROPAGATION:
         raise InvalidArgumentError(f'invalid rootfsPropagation "{wanted}"')
     return (rootfs.propagate(options.PROPAGATION[name], "set propagation of the root"),)
+
+
+def _check_place(target: str, source: str, facts: Facts) -> None:
+    """Refuse what would stand for procfs, or for a file of it that tells of the container's rights.
+
+    Programs, this one among them, read and write there what no image or volume may answer.
+    """
+    path = relative(target)
+    if path == "proc" and not facts.is_procfs(source):
+        raise InvalidArgumentError(f'"{target}" cannot be mounted because it is not of type proc')
+    if path.startswith("proc/") and path not in _MAY_BE_HIDDEN:
+        raise InvalidArgumentError(f'"{target}" cannot be mounted because it is inside /proc')
 
 
 def _filesystem(mount: SpecMount, parsed: Options) -> Operation:

@@ -136,6 +136,22 @@ def test_volumes_are_filled_from_the_image(run: Run, volume: str) -> None:
     assert "passwd" not in words(run("ls", "/etc", options=("--mount", plain)))
 
 
+@pytest.mark.parametrize(
+    "option", ["-v/tmp:/proc", "-v/tmp:/proc/sys", "-v/proc/sys", "-v/tmp:/etc/../proc/self"]
+)
+def test_nothing_stands_for_procfs(run: Run, option: str) -> None:
+    done = run("true", options=(option,), check=False)
+    assert done.code == 125
+    assert "cannot be mounted because it is" in done.err
+
+
+def test_files_of_procfs_that_may_be_hidden(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "uptime").write_text("1 2\n")
+    options = ("-v", f"{tmp_path}/uptime:/proc/uptime", "-v", "/proc:/proc")
+    assert run("cat", "/proc/uptime", options=options[:2]).line == "1 2"
+    assert run("true", options=options[2:]).code == 0
+
+
 def test_no_volume_on_a_file(run: Run) -> None:
     done = run("true", options=("-v", "/bin/busybox"), check=False)
     told = "cannot mount volume over existing file, file exists"

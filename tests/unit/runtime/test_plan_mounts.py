@@ -60,6 +60,25 @@ def test_an_overlay_that_is_written_to_is_any_file_system() -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/proc", "is not of type proc"),
+        ("/proc/../proc/", "is not of type proc"),
+        ("/proc/sys", "is inside /proc"),
+        ("/x/../proc/self/attr", "is inside /proc"),
+    ],
+)
+def test_nothing_stands_for_procfs(target: str, words: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=words):
+        described(**bind() | {"destination": target})
+
+
+def test_what_may_be_in_procfs() -> None:
+    assert described(**bind() | {"destination": "/proc/uptime"})
+    assert described(**bind() | {"destination": "/proc", "source": "/proc"})
+
+
+@pytest.mark.parametrize(
     "mount",
     [
         bind("X-mount.subdir=a", "X-knarr.mount-namespace=/ns"),
