@@ -49,8 +49,12 @@ class Rules:
         if upload.digest(names.algorithm(digest)) != digest:
             self.uploads.abort(upload)
             raise RefusedError(refusals.DIGEST_INVALID, {"digest": digest})
-        size = self.driver.finish(upload.id, digest)
-        self.metadata.add_blob(upload.row.repository, digest, size)
+        upload.sync()  # the long part, before others have to wait
+
+        def store() -> int:
+            return self.driver.finish(upload.id, digest)
+
+        self.metadata.publish_blob(upload.row.repository, digest, store)
         self.uploads.end(upload)
 
     def mount(
@@ -63,12 +67,10 @@ class Rules:
         candidates = (
             [source] if source else self.metadata.repositories_with(digest, _MOST_CANDIDATES)
         )
-        for candidate in candidates:
-            size = self.metadata.blob_size(candidate, digest) if may_read(candidate) else None
-            if size is not None and self.driver.size(digest) is not None:
-                self.metadata.add_blob(repository, digest, size)
-                return True
-        return False
+        return any(
+            may_read(candidate) and self.metadata.mount_blob(repository, digest, candidate)
+            for candidate in candidates
+        )
 
     def blob_size(self, repository: str, digest: Digest) -> int:
         """The bytes of a blob. Raises ``RefusedError``."""
@@ -99,11 +101,9 @@ class Rules:
             tags = [names.tag(reference), *tags]
             digest = names.of_bytes(raw, names.ALGORITHMS[0])
         new = manifests.read(raw, media_type, digest)
-        missing = self.metadata.missing_blobs(repository, new.blobs)
-        missing += self.metadata.missing_manifests(repository, new.manifests)
+        missing = self.metadata.put_manifest(repository, new, [names.tag(tag) for tag in tags])
         if missing:
             raise RefusedError(refusals.MANIFEST_BLOB_UNKNOWN, [{"digest": m} for m in missing])
-        self.metadata.put_manifest(repository, new, [names.tag(tag) for tag in tags])
         return Pushed(digest, new.subject)
 
     def manifest(self, repository: str, reference: str) -> ManifestRow:

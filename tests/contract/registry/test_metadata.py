@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from knarr.errors import AlreadyExistsError, NotFoundError
+from knarr.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError
 from knarr.oci.digest import Digest
 from knarr.registry.metadata import ManifestRow, Metadata, NewManifest, UploadRow
 from knarr.registry.metadata.sqlite import SqliteMetadata
@@ -26,6 +26,10 @@ def new(number: int, **more: object) -> NewManifest:
     return NewManifest(ManifestRow(digest(number), KIND, raw), **more)  # type: ignore[arg-type]
 
 
+def own(metadata: Metadata, repository: str, number: int, size: int = 10) -> None:
+    assert metadata.publish_blob(repository, digest(number), lambda: size) == size
+
+
 @pytest.fixture(params=["sqlite"])
 def metadata(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Metadata]:
     made: Metadata = SqliteMetadata(tmp_path / "registry.db")
@@ -35,7 +39,7 @@ def metadata(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Metadat
 
 def test_a_repository_comes_with_its_first_content(metadata: Metadata) -> None:
     assert not metadata.has_repository("a/b")
-    metadata.add_blob("a/b", digest(1), 10)
+    own(metadata, "a/b", 1)
     assert metadata.has_repository("a/b")
     assert metadata.remove_blob("a/b", digest(1))
     assert metadata.has_repository("a/b")
@@ -45,15 +49,13 @@ def test_a_repository_comes_with_its_first_content(metadata: Metadata) -> None:
 
 
 def test_blobs_belong_to_repositories(metadata: Metadata) -> None:
-    metadata.add_blob("a", digest(1), 10)
-    metadata.add_blob("a", digest(1), 10)
-    metadata.add_blob("b", digest(1), 10)
+    own(metadata, "a", 1)
+    own(metadata, "a", 1)
+    own(metadata, "b", 1)
     assert metadata.blob_size("a", digest(1)) == 10
     assert metadata.blob_size("c", digest(1)) is None
     assert metadata.repositories_with(digest(1), 10) == ["a", "b"]
     assert metadata.repositories_with(digest(1), 1) == ["a"]
-    assert metadata.missing_blobs("a", [digest(2), digest(1), digest(3)]) == [digest(2), digest(3)]
-    assert metadata.missing_blobs("a", []) == []
     assert metadata.remove_blob("a", digest(1))
     assert not metadata.remove_blob("a", digest(1))
     assert metadata.blob_size("b", digest(1)) == 10
@@ -68,7 +70,6 @@ def test_manifests_and_tags(metadata: Metadata) -> None:
     assert metadata.tag("b", "1") is None
     assert metadata.manifest("a", digest(1)) == new(1).row
     assert metadata.manifest("c", digest(1)) is None
-    assert metadata.missing_manifests("a", [digest(1), digest(3)]) == [digest(3)]
     assert metadata.remove_manifest("a", digest(1)) == ["1"]
     assert metadata.remove_manifest("a", digest(1)) is None
     assert metadata.tag("a", "1") is None
@@ -78,7 +79,80 @@ def test_manifests_and_tags(metadata: Metadata) -> None:
     assert metadata.manifest("a", digest(2)) == new(2).row
 
 
+def test_mounting_takes_what_the_source_has(metadata: Metadata) -> None:
+    own(metadata, "a", 1)
+    assert metadata.mount_blob("b", digest(1), "a")
+    assert metadata.blob_size("b", digest(1)) == 10
+    for source, number in (("a", 2), ("none", 1)):
+        assert not metadata.mount_blob("c", digest(number), source)
+    assert not metadata.has_repository("c")
+
+
+def test_a_manifest_needs_what_it_refers_to(metadata: Metadata) -> None:
+    own(metadata, "a", 5)
+    wanted = new(1, blobs=[digest(5), digest(6)], manifests=[digest(7)])
+    assert metadata.put_manifest("a", wanted, ["x"]) == [digest(6), digest(7)]
+    assert metadata.tag("a", "x") is None
+    own(metadata, "a", 6)
+    assert metadata.put_manifest("a", new(7), []) == []
+    assert metadata.put_manifest("a", wanted, ["x"]) == []
+
+
+def test_a_full_repository_takes_no_more(metadata: Metadata) -> None:
+    own(metadata, "a", 1, 60)
+    with pytest.raises(ResourceExhaustedError):
+        metadata.publish_blob("a", digest(2), lambda: 50, quota=100)
+    assert metadata.blob_size("a", digest(2)) is None
+    assert metadata.publish_blob("a", digest(3), lambda: 40, quota=100) == 40
+    assert metadata.repository_size("a") == 100
+    assert metadata.repository_size("none") == 0
+
+
+def test_what_failed_to_be_stored_is_not_recorded(metadata: Metadata) -> None:
+    def store() -> int:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        metadata.publish_blob("a", digest(1), store)
+    assert not metadata.has_repository("a")
+    own(metadata, "a", 1)
+
+
+def test_garbage_is_what_no_manifest_refers_to(metadata: Metadata) -> None:
+    for number in (1, 2):
+        own(metadata, "a", number)
+        own(metadata, "b", number)
+    metadata.put_manifest("a", new(9, blobs=[digest(1)]), ["x"])
+    now, later = time.time(), time.time() + 100
+    assert metadata.forget_unused(now - 100) == 0, "what is young stays"
+    assert metadata.forget_unused(later) == 3
+    assert metadata.blob_size("a", digest(1)) == 10
+    assert metadata.unowned_blobs(now - 100, 10) == []
+    assert metadata.unowned_blobs(later, 10) == [digest(2)]
+    deleted: list[int] = []
+    assert not metadata.drop_blob(digest(1), later, lambda: deleted.append(1))
+    assert not metadata.drop_blob(digest(2), now - 100, lambda: deleted.append(2))
+    assert metadata.drop_blob(digest(2), later, lambda: deleted.append(2))
+    assert metadata.drop_blob(digest(3), later, lambda: deleted.append(3)), "never recorded"
+    assert deleted == [2, 3]
+    assert metadata.known_blobs([digest(1), digest(2)]) == {digest(1)}
+    metadata.remove_manifest("a", digest(9))
+    assert metadata.forget_unused(later) == 1
+
+
+def test_what_a_push_asked_for_is_young_again(metadata: Metadata) -> None:
+    own(metadata, "a", 1)
+    own(metadata, "a", 2)
+    time.sleep(0.02)
+    before = time.time()
+    metadata.touch_blobs("a", [digest(1)])
+    assert metadata.forget_unused(before) == 1
+    assert metadata.blob_size("a", digest(1)) == 10
+
+
 def test_a_manifest_that_comes_again_is_the_same(metadata: Metadata) -> None:
+    own(metadata, "a", 9)
+    metadata.put_manifest("a", new(8), [])
     metadata.put_manifest("a", new(1, blobs=[digest(9)], manifests=[digest(8)]), ["x"])
     metadata.put_manifest("a", new(1, blobs=[digest(9)], manifests=[digest(8)]), ["y"])
     assert metadata.tags("a", "", 10) == ["x", "y"]
@@ -125,6 +199,7 @@ def test_uploads(metadata: Metadata) -> None:
     row = UploadRow("id", "a", time.time())
     metadata.add_upload(row)
     assert metadata.upload("id") == row
+    assert metadata.uploads() == [row]
     metadata.remove_upload("id")
     metadata.remove_upload("id")
     assert metadata.upload("id") is None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from knarr.oci.digest import Digest
 
@@ -77,14 +77,24 @@ class Metadata(Protocol):
     def rename_repository(self, name: str, new: str) -> None:
         """Raises NotFoundError, AlreadyExistsError."""
 
-    def add_blob(self, repository: str, digest: Digest, size: int) -> None:
-        """The blob is stored and belongs to the repository, which is made if need be."""
+    def publish_blob(
+        self, repository: str, digest: Digest, store: Callable[[], int], quota: int | None = None
+    ) -> int:
+        """Call ``store``, which makes bytes a stored blob and gives their number, and record it.
+
+        Both in one transaction that no ``drop_blob`` of the digest runs beside. The repository is
+        made if need be. Raises ResourceExhaustedError when the repository would have more than
+        ``quota`` bytes; nothing is recorded then. Returns the number of bytes.
+        """
+
+    def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
+        """Let a repository have a blob that ``source`` has; False when that has none such."""
+
+    def touch_blobs(self, repository: str, digests: Sequence[Digest]) -> None:
+        """Note that a push has asked for them: they are young again."""
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
         """The bytes of a blob of the repository, None when it has none such."""
-
-    def missing_blobs(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
-        """Those that the repository does not have."""
 
     def repositories_with(self, digest: Digest, limit: int) -> list[str]:
         """Names of repositories that have the blob."""
@@ -92,14 +102,14 @@ class Metadata(Protocol):
     def remove_blob(self, repository: str, digest: Digest) -> bool:
         """Take a blob away from a repository; False when it has none such."""
 
-    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> None:
-        """Record a manifest and let ``tags`` name it."""
+    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> list[Digest]:
+        """Record a manifest and let ``tags`` name it; what it refers to and is not there.
+
+        When anything is missing, nothing is recorded.
+        """
 
     def manifest(self, repository: str, digest: Digest) -> ManifestRow | None:
         """A manifest of the repository."""
-
-    def missing_manifests(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
-        """Those that the repository does not have."""
 
     def remove_manifest(self, repository: str, digest: Digest) -> list[str] | None:
         """Take a manifest away with its tags, which are returned; None when it was not there."""
@@ -124,6 +134,32 @@ class Metadata(Protocol):
 
     def remove_upload(self, upload: str) -> None:
         """An upload has ended; an unknown one is a success."""
+
+    def uploads(self) -> list[UploadRow]:
+        """All uploads under way."""
+
+    def forget_unused(self, before: float) -> int:
+        """Take from repositories the blobs that no manifest there refers to; how many.
+
+        Only those that no push has made, mounted or asked for since ``before`` (seconds since
+        1970). Manifests that no repository has are forgotten too.
+        """
+
+    def unowned_blobs(self, before: float, limit: int) -> list[Digest]:
+        """Blobs that no repository has, and that were not used since ``before``."""
+
+    def drop_blob(self, digest: Digest, before: float, delete: Callable[[], None]) -> bool:
+        """Call ``delete`` for the bytes of a blob and forget it, if it is (still) unowned.
+
+        Also for a digest that is not recorded at all. False when it is owned or was used since
+        ``before``; ``delete`` was not called then.
+        """
+
+    def known_blobs(self, digests: Sequence[Digest]) -> set[Digest]:
+        """Those that are recorded."""
+
+    def repository_size(self, repository: str) -> int:
+        """The bytes of all its blobs together."""
 
     def close(self) -> None:
         """Give up the database."""

@@ -9,13 +9,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from knarr.errors import AlreadyExistsError, NotFoundError, UnavailableError
+from knarr.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from knarr.oci.digest import Digest
 from knarr.registry.metadata import ManifestRow, Referrer, UploadRow
 from knarr.registry.metadata.schema import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from knarr.registry.metadata import NewManifest
@@ -63,18 +68,45 @@ class SqliteMetadata:
             if not done.rowcount:
                 raise NotFoundError(f'repository "{name}" does not exist')
 
-    def add_blob(self, repository: str, digest: Digest, size: int) -> None:
+    def publish_blob(
+        self, repository: str, digest: Digest, store: Callable[[], int], quota: int | None = None
+    ) -> int:
         """See ``Metadata``."""
         now = time.time()
         with self._transaction() as db:
+            size = store()
+            place = _repository(db, repository, now)
             db.execute(
                 "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET used = excluded.used",
                 (digest, size, now),
             )
-            db.execute(
-                "INSERT INTO repo_blobs VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET used = excluded.used",
-                (_repository(db, repository, now), digest, now),
+            _own(db, place, digest, now)
+            if quota is not None and _size(db, place) > quota:
+                raise ResourceExhaustedError(f"repository {repository} is full: {quota} bytes")
+        return size
+
+    def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
+        """See ``Metadata``."""
+        now = time.time()
+        with self._transaction() as db:
+            found = db.execute(
+                "SELECT 1 FROM repo_blobs WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (digest, source),
+            ).fetchone()
+            if found is None:
+                return False
+            db.execute("UPDATE blobs SET used = ? WHERE digest = ?", (now, digest))
+            _own(db, _repository(db, repository, now), digest, now)
+        return True
+
+    def touch_blobs(self, repository: str, digests: Sequence[Digest]) -> None:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE repo_blobs SET used = ? WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                [(time.time(), digest, repository) for digest in digests],
             )
 
     def blob_size(self, repository: str, digest: Digest) -> int | None:
@@ -85,15 +117,6 @@ class SqliteMetadata:
             (digest, repository),
         )
         return found[0] if found else None
-
-    def missing_blobs(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
-        """See ``Metadata``."""
-        found = self._column(
-            "SELECT digest FROM repo_blobs WHERE repository = (SELECT id FROM repositories "
-            "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))",
-            (repository, json.dumps(list(digests))),
-        )
-        return [each for each in digests if each not in found]
 
     def repositories_with(self, digest: Digest, limit: int) -> list[str]:
         """See ``Metadata``."""
@@ -113,10 +136,12 @@ class SqliteMetadata:
             )
             return bool(done.rowcount)
 
-    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> None:
+    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> list[Digest]:
         """See ``Metadata``."""
         now, row = time.time(), new.row
         with self._transaction() as db:
+            if missing := _missing(db, repository, new):
+                return missing
             place = _repository(db, repository, now)
             db.execute(
                 "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -137,6 +162,7 @@ class SqliteMetadata:
                 "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
                 [(place, name, row.digest, now) for name in tags],
             )
+        return []
 
     def manifest(self, repository: str, digest: Digest) -> ManifestRow | None:
         """See ``Metadata``."""
@@ -146,15 +172,6 @@ class SqliteMetadata:
             (digest, repository),
         ).fetchone()
         return ManifestRow(Digest(row[0]), row[1], row[2]) if row else None
-
-    def missing_manifests(self, repository: str, digests: Sequence[Digest]) -> list[Digest]:
-        """See ``Metadata``."""
-        found = self._column(
-            "SELECT digest FROM repo_manifests WHERE repository = (SELECT id FROM repositories "
-            "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))",
-            (repository, json.dumps(list(digests))),
-        )
-        return [each for each in digests if each not in found]
 
     def remove_manifest(self, repository: str, digest: Digest) -> list[str] | None:
         """See ``Metadata``."""
@@ -230,6 +247,62 @@ class SqliteMetadata:
         with self._transaction() as db:
             db.execute("DELETE FROM uploads WHERE id = ?", (upload,))
 
+    def uploads(self) -> list[UploadRow]:
+        """See ``Metadata``."""
+        return [UploadRow(*row) for row in self._reader.execute("SELECT * FROM uploads")]
+
+    def forget_unused(self, before: float) -> int:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            done = db.execute(
+                "DELETE FROM repo_blobs WHERE used < ? AND NOT EXISTS ("
+                "SELECT 1 FROM manifest_refs JOIN repo_manifests ON manifest = "
+                "repo_manifests.digest WHERE target = repo_blobs.digest "
+                "AND repo_manifests.repository = repo_blobs.repository)",
+                (before,),
+            )
+            db.execute(
+                "DELETE FROM manifests WHERE NOT EXISTS ("
+                "SELECT 1 FROM repo_manifests WHERE repo_manifests.digest = manifests.digest)"
+            )
+            return done.rowcount
+
+    def unowned_blobs(self, before: float, limit: int) -> list[Digest]:
+        """See ``Metadata``."""
+        return self._column(
+            "SELECT digest FROM blobs WHERE used < ? AND NOT EXISTS ("
+            "SELECT 1 FROM repo_blobs WHERE repo_blobs.digest = blobs.digest) LIMIT ?",
+            (before, limit),
+        )
+
+    def drop_blob(self, digest: Digest, before: float, delete: Callable[[], None]) -> bool:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            row = db.execute("SELECT used FROM blobs WHERE digest = ?", (digest,)).fetchone()
+            owned = db.execute("SELECT 1 FROM repo_blobs WHERE digest = ?", (digest,)).fetchone()
+            if owned or (row and row[0] >= before):
+                return False
+            delete()
+            db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+        return True
+
+    def known_blobs(self, digests: Sequence[Digest]) -> set[Digest]:
+        """See ``Metadata``."""
+        found = self._column(
+            "SELECT digest FROM blobs WHERE digest IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(digests)),),
+        )
+        return set(found)
+
+    def repository_size(self, repository: str) -> int:
+        """See ``Metadata``."""
+        (found,) = self._column(
+            "SELECT coalesce(sum(size), 0) FROM blobs JOIN repo_blobs USING (digest) "
+            "WHERE repository = (SELECT id FROM repositories WHERE name = ?)",
+            (repository,),
+        )
+        return int(found)
+
     def close(self) -> None:
         """See ``Metadata``."""
         for connection in self._opened:
@@ -287,3 +360,34 @@ def _repository(db: sqlite3.Connection, name: str, now: float) -> int:
     )
     (found,) = db.execute("SELECT id FROM repositories WHERE name = ?", (name,)).fetchone()
     return int(found)
+
+
+def _own(db: sqlite3.Connection, place: int, digest: Digest, now: float) -> None:
+    db.execute(
+        "INSERT INTO repo_blobs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET used = excluded.used",
+        (place, digest, now),
+    )
+
+
+def _size(db: sqlite3.Connection, place: int) -> int:
+    (found,) = db.execute(
+        "SELECT sum(size) FROM blobs JOIN repo_blobs USING (digest) WHERE repository = ?", (place,)
+    ).fetchone()
+    return int(found)
+
+
+def _missing(db: sqlite3.Connection, repository: str, new: NewManifest) -> list[Digest]:
+    """What a manifest refers to and its repository does not have."""
+    blobs = (
+        "SELECT digest FROM repo_blobs WHERE repository = (SELECT id FROM repositories "
+        "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))"
+    )
+    manifests = (
+        "SELECT digest FROM repo_manifests WHERE repository = (SELECT id FROM repositories "
+        "WHERE name = ?) AND digest IN (SELECT value FROM json_each(?))"
+    )
+    missing: list[Digest] = []
+    for query, wanted in ((blobs, new.blobs), (manifests, new.manifests)):
+        found = {row[0] for row in db.execute(query, (repository, json.dumps(list(wanted))))}
+        missing += [each for each in wanted if each not in found]
+    return missing
