@@ -7,8 +7,9 @@ Law: what stands under ``blobs/`` is complete and has the digest that its name s
 changes. Committing a blob that is already there is success.
 """
 
+from knarr.content.partial import Partial, PartialBlobs
 from knarr.content.reader import VerifyingReader
 from knarr.content.store import BlobInfo, BlobStore
 from knarr.content.writer import Writer
 
-__all__ = ["BlobInfo", "BlobStore", "VerifyingReader", "Writer"]
+__all__ = ["BlobInfo", "BlobStore", "Partial", "PartialBlobs", "VerifyingReader", "Writer"]

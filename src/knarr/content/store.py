@@ -5,6 +5,7 @@
     <root>/                   <data-root>/content
       blobs/sha256/<hex>      complete, read-only, never changed
       ingest/<uuid>           staged; left over ones are deleted by recover()
+      ingest/<hex>.partial    the beginning of a blob that is fetched; see ``partial``
 
 Crash rule: a blob is written to ``ingest``, fsynced, renamed to ``blobs`` and the directory is
 fsynced. A kill at any moment leaves either nothing under ``blobs`` or the whole blob. No locks are
@@ -18,6 +19,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from knarr.content.failure import translated
+from knarr.content.partial import SUFFIX, PartialBlobs
 from knarr.content.writer import Writer
 from knarr.errors import DataLossError, InvalidArgumentError, NotFoundError
 from knarr.oci import digest as digests
@@ -43,6 +45,7 @@ class BlobStore:
         with translated(f'open content store "{root}"'):
             for directory in (self._blobs, self._ingest):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.partial = PartialBlobs(self._blobs, self._ingest)
 
     def ingest(self, *, limit: int | None = None) -> Writer:
         """Begin a blob of at most ``limit`` bytes."""
@@ -116,13 +119,16 @@ class BlobStore:
     def recover(self) -> int:
         """Delete what a killed process left staged; returns how many files.
 
-        Only for the start of an engine, when nothing is being ingested.
+        Partial blobs stay as long as they are fresh. Only for the start of an engine, when nothing
+        is being ingested.
         """
         count = 0
         with translated("recover content store"), os.scandir(self._ingest) as entries:
             for entry in entries:
-                (self._ingest / entry.name).unlink()
-                count += 1
+                if not entry.name.endswith(SUFFIX):
+                    (self._ingest / entry.name).unlink()
+                    count += 1
+        self.partial.drop_old()
         return count
 
     def _path(self, digest: Digest) -> Path:

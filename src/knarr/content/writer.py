@@ -80,7 +80,7 @@ class Writer:
             os.fsync(self._fd)
             faults.point("content.staged")
             self._staged.rename(final)
-            _sync_directory(self._blobs)
+            sync_directory(self._blobs)
         self._close()
         return digest
 
@@ -103,7 +103,7 @@ class Writer:
             self._staged.unlink(missing_ok=True)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Make a rename in ``path`` durable (fsync(2): the entry needs its own fsync)."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

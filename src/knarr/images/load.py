@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from knarr.api.images import Progress
+    from knarr.images.choice import Wish
     from knarr.images.intake import Archive
-    from knarr.images.oci_layout import Wish
     from knarr.images.stores import Stores
     from knarr.metadata.leases import LeaseID
     from knarr.oci.digest import Digest

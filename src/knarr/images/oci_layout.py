@@ -10,10 +10,11 @@ images in it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from knarr.archive.failure import BadArchiveError
 from knarr.errors import DataLossError, InvalidArgumentError, NotFoundError
+from knarr.images.choice import choose, no_match
 from knarr.images.intake import blob_path
 from knarr.images.plan import Found
 from knarr.oci import image_config, manifest, platform, reference
@@ -28,6 +29,7 @@ from knarr.oci.manifest import Index, Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from knarr.images.choice import Wish
     from knarr.images.intake import Archive, Stored
     from knarr.images.plan import Plan
     from knarr.oci.digest import Digest
@@ -37,15 +39,7 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 
-_DEEPEST = 4
 _MOST_MANIFESTS = 10_000
-
-
-class Wish(NamedTuple):
-    """Which manifest to take from an index; ``strict``: no other platform will do."""
-
-    platform: Platform
-    strict: bool
 
 
 def plan(
@@ -86,9 +80,7 @@ class _Layout:
         names: Mapping[Digest, tuple[Reference, ...]],
     ) -> None:
         """Add the image behind one entry of ``index.json``."""
-        document = self._find(entry)
-        if document is None:
-            raise BadArchiveError(f"the manifest {entry.digest} is not in the archive")
+        document = self.read(entry)
         chosen, path = self._choose(document)
         if chosen.config.media_type not in IMAGE_CONFIGS:
             raise InvalidArgumentError(
@@ -102,39 +94,30 @@ class _Layout:
 
     def _choose(self, document: Manifest | Index) -> tuple[Manifest, tuple[Digest, ...]]:
         """The manifest to use, and the digests of the documents that lead to it."""
-        path: list[Digest] = []
-        while isinstance(document, Index):
-            path.append(document.digest)
-            if len(path) > _DEEPEST:
-                raise BadArchiveError(f"{path[0]} has more than {_DEEPEST} indexes in each other")
-            document = self._best(document)
-        if self._wish.strict and not self._fits(document):
-            raise NotFoundError(_no_match(self._wish.platform))
-        return document, (*path, document.digest)
+        chosen, path = choose(document, self._wish, self)
+        if self._wish.strict and not self._fits(chosen):
+            raise NotFoundError(no_match(self._wish.platform))
+        return chosen, path
 
-    def _best(self, index: Index) -> Manifest | Index:
-        candidates: list[Manifest | Index] = []
-        platforms: list[Platform | None] = []
-        for entry in index.manifests:
-            found = None if entry.is_attestation else self._find(entry)
-            if found is not None:
-                candidates.append(found)
-                platforms.append(entry.platform or self._platform(found))
-        position = platform.best(platforms, self._wish.platform)
-        if position is None and len(candidates) == 1 and not self._wish.strict:
-            position = 0
-        if position is None:
-            raise NotFoundError(_no_match(self._wish.platform))
-        return candidates[position]
+    def has(self, entry: Descriptor) -> bool:
+        """See ``choice.Documents``."""
+        return self._archive.document(blob_path(entry.name())) is not None
 
-    def _platform(self, document: Manifest | Index) -> Platform | None:
-        """What the config of a manifest says, where the index says nothing."""
+    def read(self, entry: Descriptor) -> Manifest | Index:
+        """See ``choice.Documents``."""
+        found = self._find(entry)
+        if found is None:
+            raise BadArchiveError(f"the manifest {entry.digest} is not in the archive")
+        return found
+
+    def platform(self, document: Manifest | Index) -> Platform | None:
+        """See ``choice.Documents``: what the config of a manifest says."""
         if isinstance(document, Index) or document.config.media_type not in IMAGE_CONFIGS:
             return None
         return self._config(document).platform
 
     def _fits(self, document: Manifest) -> bool:
-        return platform.best([self._platform(document)], self._wish.platform) is not None
+        return platform.best([self.platform(document)], self._wish.platform) is not None
 
     def _find(self, entry: Descriptor) -> Manifest | Index | None:
         """The document of an entry, or None when it is not in the archive (a sparse index)."""
@@ -197,7 +180,3 @@ def _names(entry: Descriptor) -> list[Reference]:
 def _check_size(entry: Descriptor, size: int) -> None:
     if entry.size != size:
         raise DataLossError(f"blob {entry.digest} has {size} bytes, expected {entry.size}")
-
-
-def _no_match(wanted: Platform) -> str:
-    return f"no matching manifest for {wanted} in the manifest list entries"

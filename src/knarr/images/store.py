@@ -9,7 +9,7 @@ from knarr.images import commits, hello, imports, inspection, listing, naming, p
 from knarr.images import load as loading
 from knarr.images import save as saving
 from knarr.images.catalog import Catalog
-from knarr.images.oci_layout import Wish
+from knarr.images.choice import Wish
 from knarr.images.stores import Stores
 from knarr.metadata import Collector, RefRow
 from knarr.oci import platform as platforms
