@@ -111,6 +111,9 @@ class Images:
         self, work: Callable[[Callable[[Progress], None]], None], reference: str
     ) -> AsyncIterator[Progress]:
         async for message in self._parts.workers.iterate(work):
+            if reference:
+                image = await self._parts.workers.run(lambda: self._parts.images.resolve(reference))
+                self._tell("tag", image, reference)
             await self._publish("import", reference or message.status)
             yield message
 

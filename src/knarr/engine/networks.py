@@ -43,6 +43,7 @@ class Networks:
     async def prune(self, filters: Filters) -> NetworkPrune:
         """Nothing: the built-in ones stay, and there are no others."""
         api_filters.require_known(filters, _PRUNE_FILTERS)
+        self._parts.events.publish("network", "prune", "", {"reclaimed": "0"})
         return NetworkPrune()
 
     def _all(self) -> Sequence[Network]:

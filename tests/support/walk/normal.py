@@ -61,6 +61,9 @@ def output(data: bytes, how: str, known: dict[str, str]) -> dict[str, str]:
         shown = "\n".join(sorted(text(shown, known).splitlines()))
     elif how == "bytes":
         return {"out": hashlib.sha256(data).hexdigest()}
+    elif how == "counts":
+        lines = text(shown, known).splitlines()
+        return {f"out{{{line}}}": str(lines.count(line)) for line in lines}
     elif how == "size":
         return {"out": "something" if data else "nothing"}
     elif how == "ignore":

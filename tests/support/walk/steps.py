@@ -22,7 +22,8 @@ class Step(NamedTuple):
     """One step; ``title`` names it in a difference.
 
     ``out`` says how standard output is made comparable: ``text``, ``lines`` (in any order),
-    ``json``, ``bytes`` (a digest), ``size`` (whether there is any), ``ignore``.
+    ``counts`` (how often each line is there), ``json``, ``bytes`` (a digest), ``size`` (whether
+    there is any), ``ignore``.
     """
 
     kind: Kind
