@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from knarr.sys.fallocate import punch_hole
 
 from .intake import Intake
 from .tarstream import TarStream
@@ -30,7 +33,7 @@ def read(stream: BinaryIO, fd: int, offset: int = 0, *, tree: Tree | None = None
     intake = Intake(stream, fd, offset)
     tree = tree or Tree()
     try:
-        entries = TarStream(intake)
+        entries = TarStream(intake, holes=True)
         entry: Entry
         for entry in entries:
             tree.add(entry)
@@ -38,5 +41,8 @@ def read(stream: BinaryIO, fd: int, offset: int = 0, *, tree: Tree | None = None
         digest, size = intake.finish()
     finally:
         intake.abandon()
+    with contextlib.suppress(OSError):  # a file system without holes keeps the zeros
+        for start, length in entries.holes:
+            punch_hole(fd, offset + start, length)
     tree.finish()
     return ReadLayer(tree, digest, size)

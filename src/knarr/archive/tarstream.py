@@ -17,15 +17,14 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from . import header, pax, sparse
-from .entry import HARDLINK, NO_XATTRS, Entry
+from . import claims, header, pax, sparse
+from .entry import HARDLINK, NO_XATTRS, Entry, Extent
 from .failure import BadArchiveError, TruncatedArchiveError, shown
 from .header import BLOCK, ZERO_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .entry import Extent
     from .header import Header
 
 MAX_EXTENDED = 1 << 20
@@ -59,10 +58,14 @@ class TarStream:
     """The entries of one archive, in order; to be iterated once.
 
     ``chunks`` is the archive in pieces. After the iteration ``drain`` passes over what stands
-    behind the end mark; ``position`` is the number of bytes that were passed.
+    behind the end mark; ``position`` is the number of bytes that were passed. With ``holes`` it
+    looks at the data of files that say where they have holes (see ``claims``); ``self.holes`` are
+    those in the archive, start and length, and ``data`` gives nothing of these files.
     """
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, holes: bool = False) -> None:
+        self.holes: list[tuple[int, int]] = []
+        self._looks_for_holes = holes
         self._chunks = iter(chunks)
         self._chunk = b""
         self._at = 0
@@ -167,6 +170,8 @@ class TarStream:
             head, size, extents = self._pax_sparse(head, records)
         else:
             self._hold(size)
+            if self._looks_for_holes and records and kind == stat.S_IFREG and size:
+                extents = self._claimed(records, size, offset)
         return Entry(
             head.name,
             kind,
@@ -209,6 +214,19 @@ class TarStream:
         self._hold(stored)
         placed = sparse.extents(runs, size=size, offset=offset, stored=stored, name=name)
         return head._replace(name=name), size, placed
+
+    def _claimed(
+        self, records: dict[bytes, bytes], size: int, offset: int
+    ) -> tuple[Extent, ...] | None:
+        """The runs of a file that lies whole here, if it says of its holes what is true."""
+        runs = claims.decode(records.get(claims.RECORD), size)
+        if runs is None:
+            return None
+        holes = claims.gaps(runs, size)
+        if not claims.hold(self.data(), holes):
+            return None
+        self.holes += [(offset + start, length) for start, length in holes]
+        return tuple(Extent(start, offset + start, length) for start, length in runs)
 
     def _extended(self, head: Header) -> bytes:
         if not 0 <= head.size <= MAX_EXTENDED:

@@ -14,7 +14,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import pax
+from . import claims, pax
 from .entry import HARDLINK
 from .header import BLOCK, ZERO_BLOCK, Header
 
@@ -37,6 +37,9 @@ _SECOND = 1_000_000_000
 _LAYOUT = struct.Struct("100s8s8s8s12s12s8s1s100s72s8s8s155s12x")
 _SUM_AT = 148
 _COPY = 1 << 20
+HUGE = 1 << 30
+"""Holes of so many bytes are worth a form that not every program can handle."""
+
 _SPARSE_FOLDER = b"GNUSparseFile.0/"
 """Where a reader that does not know the format puts the file; GNU tar has its process id there."""
 _EXTENDED = Header(b"././@PaxHeader", 0o644, 0, 0, 0, 0, b"x", b"", 0, 0)
@@ -52,13 +55,18 @@ class TarWriter:
         """Write an entry; ``data`` gives the content of a regular file.
 
         Should ``data`` be shorter than the entry says (someone truncated the file meanwhile), the
-        rest is zeros; should it be longer, the rest is left out. Of an entry with ``extents`` only
-        these runs are read and written (GNU's sparse format 1.0).
+        rest is zeros; should it be longer, the rest is left out. An entry with ``extents`` is
+        written whole with a record of them (see ``claims``); one with very large holes in GNU's
+        sparse format 1.0, which has only these runs.
         """
+        records = _records(entry)
         if entry.extents is not None and data is not None:
-            self._sparse(entry, entry.extents, data)
-            return
-        self._head(entry, _records(entry))
+            if entry.size - sum(run.length for run in entry.extents) >= HUGE:
+                self._sparse(entry, entry.extents, data)
+                return
+            if (record := claims.encode(entry.extents)) is not None:
+                records[claims.RECORD] = record
+        self._head(entry, records)
         if data is not None and entry.size:
             self._copy(data, entry.size)
             self._out.write(bytes(-entry.size % BLOCK))

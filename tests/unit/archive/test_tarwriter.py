@@ -9,6 +9,7 @@ import tarfile
 
 import pytest
 
+from knarr.archive import claims, tarwriter
 from knarr.archive.entry import HARDLINK, NO_XATTRS, Entry, Extent
 from knarr.archive.tarstream import TarStream
 from knarr.archive.tarwriter import TarWriter
@@ -79,7 +80,8 @@ def test_file_that_changed_its_length_keeps_the_archive_whole(data: bytes) -> No
     assert packed[512:517] == data[:5].ljust(5, b"\0")
 
 
-def test_a_sparse_file_reads_back() -> None:
+def test_a_very_sparse_file_reads_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarwriter, "HUGE", 1 << 20)
     size = 3 << 20
     content = bytearray(size)
     content[4096:8192] = b"a" * 4096
@@ -112,3 +114,75 @@ def test_a_file_that_is_all_hole() -> None:
     TarWriter(out).add(entry, io.BytesIO())
     (found,) = TarStream([out.getvalue()])
     assert (found.size, found.extents) == (1 << 30, ())
+
+
+def test_a_sparse_file_is_whole_for_others() -> None:
+    size = 1 << 20
+    content = bytearray(size)
+    content[4096:8192] = b"a" * 4096
+    extents = (Extent(4096, 0, 4096),)
+    out = io.BytesIO()
+    writer = TarWriter(out)
+    writer.add(PLAIN._replace(size=size, extents=extents), io.BytesIO(content))
+    writer.add(PLAIN, io.BytesIO(b"12345"))
+    writer.close()
+    data = out.getvalue()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        first = tar.extractfile("file")
+        assert first is not None
+        assert [each.size for each in tar] == [size, 5]
+    whole, after = TarStream([data])
+    assert (whole.size, whole.extents, after.size) == (size, None, 5)
+    stream = TarStream((data[at : at + 5000] for at in range(0, len(data), 5000)), holes=True)
+    found, after = stream
+    assert found.extents == (Extent(4096, found.offset + 4096, 4096),)
+    assert after.size == 5
+    assert stream.holes == [(found.offset, 4096), (found.offset + 8192, size - 8192)]
+    lie = bytearray(data)
+    lie[found.offset + 8192] = 1
+    for step in (512, 5000, size * 2):
+        stream = TarStream(
+            (bytes(lie[at : at + step]) for at in range(0, len(lie), step)), holes=True
+        )
+        assert [each.extents for each in stream] == [None, None], "it is not what it says"
+        assert not stream.holes
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"0",
+        b"0,5,5",
+        b"5,1,0,1",
+        b"0,0",
+        b"0,101",
+        b"99,2",
+        b"-1,2",
+        b"a,b",
+        b",",
+        b"1,2,",
+        b" 1,2",
+    ],
+)
+def test_claims_that_cannot_be(record: bytes) -> None:
+    assert claims.decode(record, 100) is None
+
+
+def test_claims_that_can_be() -> None:
+    assert claims.decode(None, 100) is None
+    assert claims.decode(b"", 100) == []
+    assert claims.decode(b"0,10,10,90", 100) == [(0, 10), (10, 90)]
+    assert claims.gaps([], 100) == [(0, 100)]
+    assert claims.gaps([(0, 10), (20, 5), (25, 5)], 100) == [(10, 10), (30, 70)]
+    assert claims.gaps([(0, 100)], 100) == []
+
+
+@pytest.mark.parametrize("step", [1, 3, 10, 100])
+@pytest.mark.parametrize("bad", [None, 0, 9, 10, 19, 20, 29, 30, 99])
+def test_holes_are_looked_at(step: int, bad: int | None) -> None:
+    data = bytearray(b"x" * 10 + bytes(10) + b"y" * 10 + bytes(70))
+    if bad is not None:
+        data[bad] = 1
+    pieces = [bytes(data[at : at + step]) for at in range(0, len(data), step)]
+    true = bad is None or bad < 10 or 20 <= bad < 30
+    assert claims.hold(iter(pieces), [(10, 10), (30, 70)]) is true
