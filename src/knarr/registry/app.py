@@ -10,12 +10,15 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 
-from knarr.errors import KnarrError
+from knarr.errors import KnarrError, ResourceExhaustedError
 from knarr.registry import names, refusals
+from knarr.registry.access import Asking, OpenAccess
+from knarr.registry.access.controlled import TOKEN_PATH
 from knarr.registry.call import Call, document
 from knarr.registry.refusals import RefusedError
 from knarr.registry.routes import blobs, manifests, uploads
@@ -23,7 +26,9 @@ from knarr.registry.routes import blobs, manifests, uploads
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from knarr.registry.access import Access
+    from knarr.registry.access import Access, Caller
+    from knarr.registry.access.audit import Audit
+    from knarr.registry.access.limits import RateLimit
     from knarr.registry.call import Answer
     from knarr.registry.rules import Rules
 
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WORKERS = 16
 _LONGEST_HEADER = 16 << 10
+_LARGEST_FORM = 64 << 10
+_MOST_FIELDS = 100
 _NO_PAGE = refusals.Code("UNSUPPORTED", HTTPStatus.NOT_FOUND, "page not found")
 _VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
 
@@ -47,12 +54,27 @@ _METHODS: dict[Route, set[str]] = {
 
 
 class App:
-    """Answers requests; ``server`` is given to whatever listens."""
+    """Answers requests; ``server`` is given to whatever listens.
 
-    def __init__(self, rules: Rules, access: Access) -> None:
+    ``public`` is scheme and host by which clients reach it, where it cannot be told from a request
+    (behind a proxy that ends TLS).
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        access: Access | None = None,
+        *,
+        limit: RateLimit | None = None,
+        audit: Audit | None = None,
+        public: str = "",
+    ) -> None:
         self.rules = rules
-        self._access = access
-        self._executor = ThreadPoolExecutor(_WORKERS, "registry")
+        self.executor = ThreadPoolExecutor(_WORKERS, "registry")
+        self.access = access or OpenAccess()
+        self._limit = limit
+        self._audit = audit
+        self._public = public.rstrip("/")
 
     def server(self) -> web.Server:
         """A protocol factory for ``loop.create_server``."""
@@ -66,32 +88,75 @@ class App:
 
     def close(self) -> None:
         """Wait for the work under way, and close storage and database."""
-        self._executor.shutdown()
+        self.executor.shutdown()
+        if self._audit is not None:
+            self._audit.close()
         self.rules.driver.close()
         self.rules.metadata.close()
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        user = ""
         try:
-            answer = await self._route(request)
+            asking = self._asking(request)
+            if request.path == TOKEN_PATH:
+                answer = await self._grant(request, asking)
+            else:
+                caller = await self._admit(asking)
+                user = caller.name
+                answer = await self._route(Call(request, self.rules, self.executor, caller))
         except RefusedError as error:
             answer = _refusal(error)
+        except ResourceExhaustedError as error:
+            answer = _refusal(RefusedError(refusals.FULL, message=error.message))
         except (KnarrError, OSError) as error:
             if isinstance(error, ConnectionError):
                 raise
             _log.error("%s %s: %s", request.method, request.path, error)
             answer = _refusal(RefusedError(refusals.UNAVAILABLE))
+        if self._audit is not None:
+            self._audit.note(
+                user=user,
+                peer=request.remote or "",
+                method=request.method,
+                path=request.path,
+                status=answer.status,
+            )
         if not answer.prepared:
             answer.headers[_VERSION[0]] = _VERSION[1]
         return answer
 
-    async def _route(self, request: web.BaseRequest) -> Answer:
-        peer = request.remote or ""
-        caller = await self._access.admit(request.headers, peer)
-        call = Call(request, self.rules, self._executor, caller)
-        path = request.path
+    def _asking(self, request: web.BaseRequest) -> Asking:
+        base = self._public or f"{request.scheme}://{request.host}"
+        return Asking(request.headers, request.remote or "", base)
+
+    async def _admit(self, asking: Asking) -> Caller:
+        try:
+            caller = await self.access.admit(asking)
+        except RefusedError:
+            self._count(asking.peer)  # guessing is counted
+            raise
+        self._count(caller.name or asking.peer)
+        return caller
+
+    async def _grant(self, request: web.BaseRequest, asking: Asking) -> Answer:
+        """The token service: GET with Basic credentials, or an OAuth 2 form by POST."""
+        self._count(asking.peer)
+        form = {key: request.query.getall(key) for key in request.query}
+        if request.method == "POST":
+            raw = await request.content.read(_LARGEST_FORM + 1)
+            if len(raw) > _LARGEST_FORM:
+                raise RefusedError(refusals.TOO_LARGE)
+            form |= parse_qs(raw.decode(errors="replace"), max_num_fields=_MOST_FIELDS)
+        return document(msgspec.json.encode(await self.access.grant(asking, form)))
+
+    def _count(self, who: str) -> None:
+        if self._limit is not None:
+            self._limit.take(who)
+
+    async def _route(self, call: Call) -> Answer:
+        path = call.request.path
         if path in {"/v2/", "/v2"}:
-            if not caller.may("", ""):
-                raise caller.refuse("", "")
+            call.check("", "")
             return document(b"{}")
         route = _find(call, path)
         if call.method not in _METHODS[route]:

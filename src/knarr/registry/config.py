@@ -6,9 +6,33 @@
     root = "/var/lib/knarr-registry"
     largest-blob = 1099511627776      # bytes
 
+    public-url = "https://registry.example"   # behind a proxy that ends TLS
+    audit = "/var/log/registry-audit.log"
+
     [tls]
     certificate = "/etc/.../server.pem"
     key = "/etc/.../server.key"
+
+    [limits]
+    rate = 50.0                       # requests a second for each user or address
+    burst = 200.0
+
+    [access]
+    htpasswd = "/etc/.../htpasswd"    # made by htpasswd -B
+    token-key = "/etc/.../token.key"  # made if missing; the same for all servers of one registry
+    token-seconds = 300
+
+    [[access.rules]]
+    repositories = ["public/**"]
+    users = ["anonymous"]
+    role = "pull"
+
+    [[access.rules]]
+    repositories = ["team/**"]
+    users = ["alice"]
+    role = "admin"
+
+Without ``[access]`` everyone may do everything. With it, nobody may do what no rule allows.
 """
 
 from __future__ import annotations
@@ -16,11 +40,12 @@ from __future__ import annotations
 import ssl
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from knarr.errors import InvalidArgumentError
+from knarr.registry.access.roles import Rule
 
 if TYPE_CHECKING:
     from typing import Any
@@ -36,6 +61,22 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
 
 
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests a second, and how many at once."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0)] = 50.0
+    burst: Annotated[float, msgspec.Meta(ge=1)] = 200.0
+
+
+class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Users, tokens and rights."""
+
+    htpasswd: str
+    token_key: str = ""
+    token_seconds: Annotated[int, msgspec.Meta(ge=30, le=86400)] = 300
+    rules: list[Rule] = []
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """All settings. ``listen`` is HOST:PORT, sizes are bytes."""
 
@@ -43,6 +84,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     root: str = "/var/lib/knarr-registry"
     largest_blob: int = 1 << 40
     tls: Tls | None = None
+    public_url: str = ""
+    audit: str = ""
+    limits: Limits | None = None
+    access: AccessConfig | None = None
 
     @property
     def address(self) -> tuple[str, int]:

@@ -29,9 +29,14 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
 
 def repository(text: str) -> str:
     """Check the name of a repository and give it back. Raises ``RefusedError``."""
-    if len(text) > LONGEST_NAME or not _NAME.fullmatch(text):
+    if not is_repository(text):
         raise RefusedError(refusals.NAME_INVALID, {"name": text[: 2 * LONGEST_NAME]})
     return text
+
+
+def is_repository(text: str) -> bool:
+    """Whether this can be the name of a repository."""
+    return len(text) <= LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
 def tag(text: str) -> str:

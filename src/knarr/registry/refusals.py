@@ -52,6 +52,7 @@ TOO_MANY_REQUESTS = Code("TOOMANYREQUESTS", HTTPStatus.TOO_MANY_REQUESTS, "too m
 PAGINATION_INVALID = Code(
     "PAGINATION_NUMBER_INVALID", HTTPStatus.BAD_REQUEST, "invalid number of results requested"
 )
+FULL = Code("DENIED", HTTPStatus.INSUFFICIENT_STORAGE, "there is no space for it")
 UNAVAILABLE = Code("UNAVAILABLE", HTTPStatus.SERVICE_UNAVAILABLE, "the service cannot do it now")
 
 

@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING
 
 from knarr.errors import KnarrError, UnavailableError
 from knarr.registry import config
-from knarr.registry.access import OpenAccess
+from knarr.registry.access.audit import Audit
+from knarr.registry.access.controlled import ControlledAccess
+from knarr.registry.access.htpasswd import Htpasswd
+from knarr.registry.access.limits import RateLimit
+from knarr.registry.access.roles import Roles
+from knarr.registry.access.tokens import Signer, load_key
 from knarr.registry.app import App
 from knarr.registry.metadata.sqlite import SqliteMetadata
 from knarr.registry.rules import Rules
 from knarr.registry.storage.files import FileDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from knarr.registry.config import Config
+    from knarr.registry.config import AccessConfig, Config
 
 _END_SECONDS = 10.0
 
@@ -34,8 +39,32 @@ def open_registry(chosen: Config) -> App:
         driver = FileDriver(root)
     except OSError as error:
         raise UnavailableError(f'cannot open registry "{root}": {error.strerror}') from error
-    metadata = SqliteMetadata(root / "registry.db")
-    return App(Rules(driver, metadata, largest_blob=chosen.largest_blob), OpenAccess())
+    rules = Rules(driver, SqliteMetadata(root / "registry.db"), largest_blob=chosen.largest_blob)
+    limits = chosen.limits
+    app = App(
+        rules,
+        limit=RateLimit(limits.rate, limits.burst) if limits else None,
+        audit=Audit(Path(chosen.audit)) if chosen.audit else None,
+        public=chosen.public_url,
+    )
+    if chosen.access is not None:
+        app.access = _access(chosen.access, root, app)
+    return app
+
+
+def _access(chosen: AccessConfig, root: Path, app: App) -> ControlledAccess:
+    key = load_key(Path(chosen.token_key) if chosen.token_key else root / "token.key")
+
+    async def run(work: Callable[..., bool], *values: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(app.executor, work, *values)
+
+    return ControlledAccess(
+        Htpasswd(chosen.htpasswd),
+        Roles(chosen.rules),
+        Signer(key),
+        run,
+        token_seconds=chosen.token_seconds,
+    )
 
 
 async def serve(chosen: Config) -> None:
