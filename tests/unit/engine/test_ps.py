@@ -71,6 +71,7 @@ def test_without_ids_there_is_no_table(arguments: str) -> None:
         ("b", InvalidArgumentError, "ps: error: unsupported option (BSD syntax)"),
         ("-o", InvalidArgumentError, "ps: error: format specification must follow -o"),
         ("--sort nosuch", InvalidArgumentError, "ps: error: unknown sort specifier"),
+        ("-u root", UnimplementedError, 'ps option "-u" is not supported'),
         ("-C sh", UnimplementedError, 'ps option "-C" is not supported'),
         ("--pid 1", UnimplementedError, 'ps option "--pid" is not supported'),
     ],

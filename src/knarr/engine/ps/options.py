@@ -79,6 +79,8 @@ class _Parser:
     def _letters(self, letters: str, *, bsd: bool) -> None:
         if not bsd and ("aux" in letters or letters == "u"):
             bsd = True  # what everybody writes and ps forgives
+            if letters == "u" and self._words and not self._words[0].startswith("-"):
+                raise UnimplementedError('ps option "-u" is not supported')
         for position, letter in enumerate(letters):
             rest = letters[position + 1 :]
             if letter == "o":
