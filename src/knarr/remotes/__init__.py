@@ -12,18 +12,34 @@ Synchronous, safe to use from several threads, without a thread of its own. urll
 when the first registry is spoken to and not before.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from knarr.remotes.credentials import Credentials
 from knarr.remotes.remotes import Remotes
-from knarr.remotes.repository import Repository
 from knarr.remotes.rules import RegistryRule, Rules
-from knarr.remotes.values import Document, SearchItem
+from knarr.remotes.values import Document, Patience, SearchItem
+
+if TYPE_CHECKING:
+    from knarr.remotes.repository import Repository
 
 __all__ = [
     "Credentials",
     "Document",
+    "Patience",
     "RegistryRule",
     "Remotes",
     "Repository",
     "Rules",
     "SearchItem",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``Repository`` loads urllib3, so it is there only for who asks for it."""
+    if name == "Repository":
+        from knarr.remotes.repository import Repository  # noqa: PLC0415
+
+        return Repository
+    raise AttributeError(name)

@@ -1,4 +1,4 @@
-"""What a registry answers, as values."""
+"""What a registry answers, as values; and how long one waits for it."""
 
 from __future__ import annotations
 
@@ -30,3 +30,26 @@ class SearchItem(NamedTuple):
     is_official: bool = False
     is_automated: bool = False
     is_trusted: bool = False
+
+
+class Patience(NamedTuple):
+    """How long a registry is waited for; seconds.
+
+    ``attempts`` is how often one request is made at the most. Between two of them it waits
+    ``first``, doubled each time up to ``most``; a registry that says ``Retry-After`` is obeyed up
+    to ``obeyed``. ``silence`` is the longest time without a byte, ``crawl`` the longest time of
+    waiting for 1024 bytes.
+    """
+
+    attempts: int = 5
+    first: float = 0.5
+    most: float = 8.0
+    obeyed: float = 60.0
+    connect: float = 15.0
+    silence: float = 60.0
+    crawl: float = 120.0
+
+    def pause(self, attempt: int, jitter: float) -> float:
+        """How long to wait after the failed ``attempt`` (from 1); ``jitter`` is from 0 to 1."""
+        full = min(self.most, self.first * 2.0 ** (attempt - 1))
+        return full * (0.5 + 0.5 * jitter)
