@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knarr.client.upload import Upload
 
     Query = Iterable[tuple[str, str | int | bool]]
+    Headers = Iterable[tuple[str, str]]
 
 API_VERSION = "1.51"
 """The newest version of the Engine API that this client was written for."""
@@ -70,6 +71,7 @@ class Session:
         query: Query = (),
         body: object = None,
         *,
+        headers: Headers = (),
         upgrade: bool = False,
         connection: Connection | None = None,
     ) -> Connection:
@@ -79,7 +81,7 @@ class Session:
         """
         connection = connection or self._connection
         payload = b""
-        headers = []
+        headers = list(headers)
         if body is not None:
             payload = jsontext.dumps(body).encode("ascii", "surrogateescape")
             headers.append(("Content-Type", "application/json"))
@@ -95,16 +97,24 @@ class Session:
         self._connection.send(method, target, body, headers)
         return receive(self._connection)
 
-    def call(self, method: str, path: str, query: Query = (), body: object = None) -> Response:
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        body: object = None,
+        *,
+        headers: Headers = (),
+    ) -> Response:
         """Send a request and read the head of the answer.
 
         Errors: ``EngineError`` for a status of 400 and more.
         """
-        return receive(self.send(method, path, query, body))
+        return receive(self.send(method, path, query, body, headers=headers))
 
-    def get(self, path: str, query: Query = ()) -> Any:
+    def get(self, path: str, query: Query = (), *, headers: Headers = ()) -> Any:
         """The JSON document at ``path``."""
-        return jsontext.loads(self.call("GET", path, query).read())
+        return jsontext.loads(self.call("GET", path, query, headers=headers).read())
 
     def post(self, path: str, query: Query = (), body: object = None) -> Any:
         """POST, and the JSON document of the answer; ``None`` if it has no body."""
@@ -116,9 +126,11 @@ class Session:
         text = self.call("DELETE", path, query).read()
         return jsontext.loads(text) if text.strip() else None
 
-    def stream(self, method: str, path: str, query: Query = ()) -> Iterator[Any]:
+    def stream(
+        self, method: str, path: str, query: Query = (), *, headers: Headers = ()
+    ) -> Iterator[Any]:
         """The documents of a stream (events, progress), as they come."""
-        return jsontext.documents(self.call(method, path, query).chunks())
+        return jsontext.documents(self.call(method, path, query, headers=headers).chunks())
 
 
 def receive(connection: Connection) -> Response:
