@@ -6,6 +6,8 @@ Law: nothing polls. Whoever waits for an end registers before the signal is sent
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import signal as signals_of_host
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from knarr.errors import (
     FailedPreconditionError,
     InternalError,
     InvalidArgumentError,
+    KnarrError,
     NotModifiedError,
 )
 
@@ -24,6 +27,8 @@ from . import about
 if TYPE_CHECKING:
     from .live import LiveContainer, Outcome
     from .parts import Parts
+
+_log = logging.getLogger(__name__)
 
 _KILL_SECONDS = 30.0
 _SIGKILL = int(signals_of_host.SIGKILL)
@@ -59,7 +64,11 @@ class Ending:
         ended = live.next_exit()
         live.ending += 1
         try:
-            await self._signal(live, number)
+            try:
+                await self._signal(live, number)
+            except KnarrError as error:
+                _log.warning("container=%s signal %d: %s", live.record.short_id, number, error)
+                seconds = 0.0  # it cannot be asked, only killed
             if not await _done(ended, seconds):
                 await self._kill_and_wait(live, ended)
         finally:
@@ -120,11 +129,18 @@ class Ending:
             return
         self._publish(live, "kill", signal=str(number))
         if live.record.state.status is Status.PAUSED:
+            await self._thaw(live)
+
+    async def _thaw(self, live: LiveContainer) -> None:
+        """Let it get the signal; it may have ended, or be thawed, by the time this is done."""
+        with contextlib.suppress(FailedPreconditionError):
             await self._parts.supervisor.resume(live.id)
-            live.record.state.status = Status.RUNNING
-            if live.monitor is not None:
-                live.monitor.resume()
-            self._publish(live, "unpause")
+        if live.record.state.status is not Status.PAUSED:
+            return
+        live.record.state.status = Status.RUNNING
+        if live.monitor is not None:
+            live.monitor.resume()
+        self._publish(live, "unpause")
 
     @staticmethod
     def _ends(live: LiveContainer, number: int) -> bool:

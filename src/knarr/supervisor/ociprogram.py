@@ -39,6 +39,8 @@ _GONE = (
     "no such process",
     "is stopped",
     "in the stopped state",
+    "not paused",
+    "in state running",
 )
 
 
@@ -57,8 +59,8 @@ class Program(NamedTuple):
     ) -> None:
         """Run a command to its end, after the operations ``before`` in the same process.
 
-        Raises ``FailedPreconditionError`` when it says that the container is not running, and
-        ``InternalError`` with its words for any other failure.
+        Raises ``FailedPreconditionError`` when it says that the container is not running (or not
+        paused), and ``InternalError`` with its words for any other failure.
         """
         self._check()
         log = f"log-{threading.get_ident()}.json"

@@ -123,7 +123,15 @@ class OciRuntime:
 
     def signal(self, container_id: str, number: int) -> None:
         """See ``Runtime``."""
-        self._program.call(self._place(container_id), "kill", container_id, str(number))
+        place, words = self._place(container_id), ("kill", container_id, str(number))
+        try:
+            self._program.call(place, *words)
+        except InternalError as error:
+            # Some refuse that, where others keep the signal until it is thawed.
+            if "paused" not in error.message:
+                raise
+            self.pause(container_id, frozen=False)
+            self._program.call(place, *words)
 
     def kill_all(self, container_id: str) -> None:
         """See ``Runtime``."""

@@ -158,6 +158,14 @@ def test_life(box: Engine, waiting: str, runtime: str) -> None:
     box.docker("rm", waiting)
 
 
+@pytest.mark.parametrize("verb", ["stop", "kill"])
+def test_end_of_a_paused_container(box: Engine, waiting: str, verb: str) -> None:
+    box.docker("pause", waiting)
+    box.docker(verb, waiting)
+    state = inspected(box, waiting)["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", {"stop": 9, "kill": 137}[verb])
+
+
 def test_exec(box: Engine, waiting: str) -> None:
     done = box.docker("exec", "-i", waiting, "sh", "-c", "cat; exit 5", input="x\n", check=False)
     assert (done.code, done.out) == (5, "x\n")

@@ -105,7 +105,9 @@ def test_runtime_that_is_gone_at_the_end(
     run = ["run", "-d", "--network", "none", "--runtime", "mine", "busybox:latest"]
     container = engine.knarr(*run, "sleep", "1237").line
     program.unlink()
-    engine.knarr("rm", "-f", container)
+    engine.knarr("stop", "-t", "60", container)  # it cannot be asked to end, only killed
+    assert engine.get(f"/containers/{container}/json")["State"]["ExitCode"] == 137
+    engine.knarr("rm", container)
     until(lambda: nothing_is_left(engine))
     assert "1237" not in running()
     assert "no such file or directory" in (engine.exec_root / "supervisor.log").read_text()
