@@ -67,7 +67,6 @@ CREATE = {
         "Ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 5}],
         "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/n"}],
         "DeviceCgroupRules": ["c 1:3 r"],
-        "DeviceRequests": [{"Driver": "x", "Count": 1, "Capabilities": [["gpu"]]}],
         "CapAdd": ["NET_ADMIN"],
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
@@ -92,6 +91,14 @@ CREATE = {
 }
 BODIES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/containers/create?name=made", CREATE),
+    (
+        "POST",
+        "/containers/create",
+        {
+            "Image": "busybox",
+            "HostConfig": {"DeviceRequests": [{"Driver": "x", "Capabilities": [["gpu"]]}]},
+        },
+    ),
     ("POST", "/containers/target/exec", {"Cmd": ["true"], "Env": ["A=1"], "User": "1"}),
     ("POST", "/containers/target/update", {"Memory": 64 << 20, "RestartPolicy": {"Name": "no"}}),
     ("POST", "/volumes/create", {"Name": "v1", "Driver": "local", "Labels": {"a": "b"}}),

@@ -70,6 +70,8 @@ def test_null_means_zero_and_a_string_a_list() -> None:
         (b'{"Image":5}', r"invalid JSON: .*\$\.Image"),
         (b'{"HostConfig":{"Memory":"1g"}}', r"invalid JSON: .*\$\.HostConfig\.Memory"),
         (b'{"HostConfig":{"NanoCpus":1.5}}', "invalid JSON: "),
+        (b'{"HostConfig":{"ShmSize":9223372036854775808}}', "invalid JSON: the number 92.* range"),
+        (b'{"HostConfig":{"Ulimits":[{"Name":"x","Hard":-9223372036854775809}]}}', "out of range"),
         (b'{"Image":"a"} x', "invalid JSON: "),
         (b'{"Image":"\xff"}', "invalid JSON: "),
         (b'{"Cmd":' + b"[" * 100_000, "invalid JSON: "),
