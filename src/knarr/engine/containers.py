@@ -231,7 +231,9 @@ class Containers:
             parts.containers, every=every, limit=limit, filters=filters, ancestors=ancestors
         )
         records = [live.record for live in found]
-        shown = await parts.workers.run(lambda: imagenames.shown(parts, records))
+        shown = imagenames.shown_at_once(parts, records)
+        if shown is None:
+            shown = await parts.workers.run(lambda: imagenames.shown(parts, records))
         taken = await parts.workers.bulk(lambda: sizes.of(parts, records)) if size else {}
         return listing.summaries(found, images=shown, sizes=taken)
 

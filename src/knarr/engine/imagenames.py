@@ -1,6 +1,6 @@
 """Images as containers see them: which name to show, and which come from which.
 
-Law: everything here blocks (the database) and belongs into a worker.
+Law: everything here blocks (the database) and belongs into a worker, except ``shown_at_once``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from knarr.errors import KnarrError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from knarr.containers.record import Record
 
@@ -19,14 +19,27 @@ if TYPE_CHECKING:
 
 def shown(parts: Parts, records: Iterable[Record]) -> dict[str, str]:
     """For each container the name of its image, or the id where the name means another by now."""
+    records = list(records)
+    current = {name: _resolve(parts, name) for name in {each.image_name for each in records}}
+    return _shown(records, current)
+
+
+def shown_at_once(parts: Parts, records: Sequence[Record]) -> dict[str, str] | None:
+    """As ``shown``, on the loop: None unless all names were asked for lately."""
     current: dict[str, str] = {}
-    found = {}
-    for record in records:
-        name = record.image_name
-        if name not in current:
-            current[name] = _resolve(parts, name)
-        found[record.id] = name if current[name] == record.image_id else record.image_id
-    return found
+    for name in {each.image_name for each in records}:
+        image = parts.images.known(name)
+        if image is None:
+            return None
+        current[name] = image.id
+    return _shown(records, current)
+
+
+def _shown(records: Iterable[Record], current: Mapping[str, str]) -> dict[str, str]:
+    return {
+        each.id: each.image_name if current[each.image_name] == each.image_id else each.image_id
+        for each in records
+    }
 
 
 def _resolve(parts: Parts, name: str) -> str:
