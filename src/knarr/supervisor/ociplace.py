@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FOLDER = "external"
 _READ_ONLY = "rro"  # recursively
+_READ_LIMIT = 64 * 1024
 _lock = threading.Lock()
 
 
@@ -85,10 +86,12 @@ class Place:
         return path
 
     def read(self, name: str) -> str:
-        """The content of a file; empty when it is not there."""
+        """The content of a file, of a long one its end; empty when it is not there."""
         try:
-            with open(f"{self.path}/{name}", encoding="utf-8", errors="replace") as file:
-                return file.read()
+            with open(f"{self.path}/{name}", "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - _READ_LIMIT))
+                return file.read(_READ_LIMIT).decode(errors="replace")
         except FileNotFoundError:
             return ""
 

@@ -101,9 +101,11 @@ def test_runtime_that_is_gone_at_the_end(
     """What it has made is removed without it."""
     program = tmp_path / "runtime"
     program.symlink_to(probes.find_program("runc") or "")
-    engine = make_engine("--add-runtime", f"mine={program}")
-    run = ["run", "-d", "--network", "none", "--runtime", "mine", "busybox:latest"]
+    engine = make_engine("--add-runtime", f"mine={program}", "--default-runtime", "mine")
+    run = ["run", "-d", "--network", "none", "busybox:latest"]
     container = engine.knarr(*run, "sleep", "1237").line
+    assert engine.get(f"/containers/{container}/json")["HostConfig"]["Runtime"] == "mine"
+    assert (engine.exec_root / "external" / container / "rootfs/bin").exists()
     program.unlink()
     engine.knarr("stop", "-t", "60", container)  # it cannot be asked to end, only killed
     assert engine.get(f"/containers/{container}/json")["State"]["ExitCode"] == 137

@@ -77,6 +77,13 @@ def test_the_first_of_several_errors_is_the_cause(place: Place, tmp_path: Path) 
     assert (caught.value.message, caught.value.hint) == ("the effect", "the cause")
 
 
+def test_of_a_long_log_the_end_is_read(place: Place, tmp_path: Path) -> None:
+    line = json.dumps({"level": "error", "msg": "at last"})
+    script = f"head -c 9000000 /dev/zero > $5; printf %s '{line}' >> $5; exit 1"
+    with pytest.raises(InternalError, match="at last"):
+        program(tmp_path, script).call(place, "start", "c")
+
+
 def test_a_program_that_cannot_be_run(place: Place, tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="no such file or directory"):
         Program("/nonexistent/runtime").call(place, "start", "c")
