@@ -43,11 +43,17 @@ class Workers:
         """The result of long blocking work."""
         return await asyncio.get_running_loop().run_in_executor(self._bulk, function)
 
-    async def iterate(self, make: Callable[[Callable[[T], None]], None]) -> AsyncIterator[T]:
+    async def iterate(
+        self,
+        make: Callable[[Callable[[T], None]], None],
+        *,
+        abandoned: Callable[[], None] | None = None,
+    ) -> AsyncIterator[T]:
         """The values that ``make`` puts out, called with the function that takes them.
 
         An error of ``make`` is raised here after the values before it. When the consumer leaves
-        early, the next value that ``make`` puts out raises ``UnavailableError`` in it.
+        early, the next value that ``make`` puts out raises ``UnavailableError`` in it;
+        ``abandoned``, which is called then on the loop, may let it notice sooner.
         """
         channel: _Channel[T] = _Channel()
         task = asyncio.create_task(self.bulk(lambda: channel.fill(make)))
@@ -57,6 +63,8 @@ class Workers:
             await task
         finally:
             channel.abandon()
+            if abandoned is not None and not task.done():
+                abandoned()
             await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # raised above, or nobody is there to be told
