@@ -71,7 +71,14 @@ def _repaired(value: object, kind: msgspec.inspect.Type) -> object:
         return {key: _repaired(each, kind.value_type) for key, each in value.items()}
     if isinstance(kind, msgspec.inspect.ListType):
         return _repaired_list(value, kind)
-    return "" if value is None and isinstance(kind, msgspec.inspect.StrType) else value
+    return _zero(kind) if value is None else value
+
+
+def _zero(kind: msgspec.inspect.Type) -> object:
+    """What null stands for where it is no value: in a list, in a map."""
+    if isinstance(kind, msgspec.inspect.StructType):
+        return {}
+    return "" if isinstance(kind, msgspec.inspect.StrType) else None
 
 
 def _repaired_struct(

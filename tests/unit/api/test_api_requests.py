@@ -17,6 +17,13 @@ def test_strict_body() -> None:
     assert (request.image, request.cmd, request.host_config) == ("a", ["x"], None)
 
 
+def test_null_in_a_map_is_an_empty_object() -> None:
+    body = b'{"Volumes":{"/a":null,"/b":{}},"ExposedPorts":{"80/tcp":null}}'
+    request = requests.decode(ContainerCreateRequest, body)
+    assert list(request.volumes or ()) == ["/a", "/b"]
+    assert list(request.exposed_ports or ()) == ["80/tcp"]
+
+
 def test_null_means_zero_and_a_string_a_list() -> None:
     body = {
         "Hostname": None,
