@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -21,7 +20,8 @@ from knarr.registry.access import Asking, OpenAccess
 from knarr.registry.access.controlled import TOKEN_PATH
 from knarr.registry.call import Call, document
 from knarr.registry.refusals import RefusedError
-from knarr.registry.routes import blobs, manifests, uploads
+from knarr.registry.routes import administration, blobs, manifests, uploads
+from knarr.registry.upkeep.collector import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _WORKERS = 16
+GRACE, UPLOAD_AGE = 3600.0, 7 * 86400.0
+"""Seconds, where the configuration does not say otherwise."""
 _LONGEST_HEADER = 16 << 10
 _LARGEST_FORM = 64 << 10
 _MOST_FIELDS = 100
-_NO_PAGE = refusals.Code("UNSUPPORTED", HTTPStatus.NOT_FOUND, "page not found")
 _VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
 
 _METHODS: dict[Route, set[str]] = {
@@ -68,8 +69,10 @@ class App:
         limit: RateLimit | None = None,
         audit: Audit | None = None,
         public: str = "",
+        collector: Collector | None = None,
     ) -> None:
         self.rules = rules
+        self.collector = collector or Collector(rules, grace=GRACE, upload_age=UPLOAD_AGE)
         self.executor = ThreadPoolExecutor(_WORKERS, "registry")
         self.access = access or OpenAccess()
         self._limit = limit
@@ -158,6 +161,9 @@ class App:
         if path in {"/v2/", "/v2"}:
             call.check("", "")
             return document(b"{}")
+        if path.startswith(administration.PREFIX):
+            verb = path.removeprefix(administration.PREFIX)
+            return await administration.handle(call, verb, self.collector.run)
         route = _find(call, path)
         if call.method not in _METHODS[route]:
             allowed = {"Allow": ", ".join(sorted(_METHODS[route]))}
@@ -184,7 +190,7 @@ def _find(call: Call, path: str) -> Route:
         # Both forms of the path are in use, with and without a slash at the end.
         route = uploads.begin if call.last == "uploads" else blobs.handle
     else:
-        raise RefusedError(_NO_PAGE)
+        raise RefusedError(refusals.NO_PAGE)
     call.repository = names.repository(name)
     return route
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from knarr.oci.digest import Digest
     from knarr.registry.access import Caller
     from knarr.registry.rules import Rules
 
     Answer = web.StreamResponse
 
 T = TypeVar("T")
+
+_touched: dict[tuple[str, Digest], float] = {}
+_TOUCH_SECONDS = 10.0
+_MOST_TOUCHED = 10_000
 
 _MOST_RESULTS = 10_000
 _USUAL_RESULTS = 100
@@ -64,6 +70,19 @@ class Call:
         if self.rules.metadata.quick:
             return work(*args)
         return await self.run(work, *args)
+
+    async def touched(self, digest: Digest) -> None:
+        """A push may be about to refer to this blob: it must not be collected meanwhile.
+
+        Noted once in a while only; the grace period is much longer than that.
+        """
+        now, key = time.monotonic(), (self.repository, digest)
+        if now - _touched.get(key, -_TOUCH_SECONDS) < _TOUCH_SECONDS:
+            return
+        if len(_touched) >= _MOST_TOUCHED:
+            _touched.clear()
+        await self.run(self.rules.touch, self.repository, digest)
+        _touched[key] = now
 
     def page(self) -> tuple[str, int]:
         """From where on and how many results are wanted. Raises ``RefusedError``."""

@@ -32,6 +32,21 @@
     users = ["alice"]
     role = "admin"
 
+    [upkeep]
+    interval = 3600                   # seconds between two collections, 0 for none
+    grace = 3600                      # seconds that unused content is young
+    upload-age = 604800               # seconds after which an upload is dropped
+
+    [[retention]]                     # see ``upkeep.retention``
+    repositories = ["**"]
+    keep = "v[0-9.]+|latest"
+    newest = 20
+    untagged-days = 7
+
+    [[quotas]]
+    repositories = ["team/**"]
+    size = 10737418240                # bytes of all blobs of one repository
+
 Without ``[access]`` everyone may do everything. With it, nobody may do what no rule allows.
 """
 
@@ -45,9 +60,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from knarr.errors import InvalidArgumentError
-from knarr.registry.access.roles import Rule
+from knarr.registry.access.roles import Rule, pattern
+from knarr.registry.upkeep.retention import RetentionRule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _LARGEST_FILE = 1 << 20
@@ -77,6 +94,21 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     rules: list[Rule] = []
 
 
+class Upkeep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """When garbage is collected, and what counts as garbage; all in seconds."""
+
+    interval: Annotated[float, msgspec.Meta(ge=0)] = 3600
+    grace: Annotated[float, msgspec.Meta(ge=0)] = 3600
+    upload_age: Annotated[float, msgspec.Meta(ge=0)] = 7 * 86400
+
+
+class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most bytes of each repository that fits; the first one that fits counts."""
+
+    repositories: list[str]
+    size: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """All settings. ``listen`` is HOST:PORT, sizes are bytes."""
 
@@ -88,6 +120,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     audit: str = ""
     limits: Limits | None = None
     access: AccessConfig | None = None
+    upkeep: Upkeep = Upkeep()
+    retention: list[RetentionRule] = []
+    quotas: list[Quota] = []
+
+    def quota(self) -> Callable[[str], int | None]:
+        """What tells the quota of a repository, None for no limit."""
+        limits = [([pattern(each) for each in one.repositories], one.size) for one in self.quotas]
+
+        def find(repository: str) -> int | None:
+            for patterns, size in limits:
+                if any(each.fullmatch(repository) for each in patterns):
+                    return size
+            return None
+
+        return find
 
     @property
     def address(self) -> tuple[str, int]:

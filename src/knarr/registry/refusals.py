@@ -35,6 +35,7 @@ MANIFEST_INVALID = Code("MANIFEST_INVALID", HTTPStatus.BAD_REQUEST, "manifest in
 MANIFEST_UNKNOWN = Code("MANIFEST_UNKNOWN", HTTPStatus.NOT_FOUND, "manifest unknown to registry")
 NAME_INVALID = Code("NAME_INVALID", HTTPStatus.BAD_REQUEST, "invalid repository name")
 NAME_UNKNOWN = Code("NAME_UNKNOWN", HTTPStatus.NOT_FOUND, "repository name not known to registry")
+NAME_TAKEN = Code("NAME_INVALID", HTTPStatus.CONFLICT, "a repository of that name exists")
 SIZE_INVALID = Code(
     "SIZE_INVALID", HTTPStatus.BAD_REQUEST, "provided length did not match content length"
 )
@@ -48,6 +49,8 @@ RANGE_INVALID = Code(
 UNAUTHORIZED = Code("UNAUTHORIZED", HTTPStatus.UNAUTHORIZED, "authentication required")
 DENIED = Code("DENIED", HTTPStatus.FORBIDDEN, "requested access to the resource is denied")
 UNSUPPORTED = Code("UNSUPPORTED", HTTPStatus.METHOD_NOT_ALLOWED, "the operation is unsupported")
+NO_PAGE = Code("UNSUPPORTED", HTTPStatus.NOT_FOUND, "page not found")
+UNSUPPORTED_BODY = Code("UNSUPPORTED", HTTPStatus.BAD_REQUEST, "the body is not understood")
 TOO_MANY_REQUESTS = Code("TOOMANYREQUESTS", HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
 PAGINATION_INVALID = Code(
     "PAGINATION_NUMBER_INVALID", HTTPStatus.BAD_REQUEST, "invalid number of results requested"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from knarr.errors import NotFoundError
+from knarr.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError
 from knarr.registry import manifests, names, refusals
 from knarr.registry.refusals import RefusedError
 from knarr.registry.uploads import Uploads
@@ -38,24 +38,48 @@ class Rules:
     """The repositories of one registry. Everything blocks and may be called from any thread."""
 
     def __init__(
-        self, driver: Driver, metadata: Metadata, *, largest_blob: int = LARGEST_BLOB
+        self,
+        driver: Driver,
+        metadata: Metadata,
+        *,
+        largest_blob: int = LARGEST_BLOB,
+        quota: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self.driver = driver
         self.metadata = metadata
         self.uploads = Uploads(driver, metadata, largest_blob)
+        self._quota = quota
 
     def finish_upload(self, upload: Upload, digest: Digest) -> None:
         """Make an upload a blob of its repository; a wrong digest drops it."""
         if upload.digest(names.algorithm(digest)) != digest:
             self.uploads.abort(upload)
             raise RefusedError(refusals.DIGEST_INVALID, {"digest": digest})
+        repository = upload.row.repository
+        quota = self._quota(repository)
+        if quota is not None and self._would_have(repository, digest, upload.size) > quota:
+            self.uploads.abort(upload)
+            raise _full(repository, quota)
         upload.sync()  # the long part, before others have to wait
 
         def store() -> int:
             return self.driver.finish(upload.id, digest)
 
-        self.metadata.publish_blob(upload.row.repository, digest, store)
+        try:
+            self.metadata.publish_blob(repository, digest, store, quota)
+        except ResourceExhaustedError:
+            self.uploads.end(upload)  # two at once; the bytes are garbage and will be collected
+            raise _full(repository, quota or 0) from None
         self.uploads.end(upload)
+
+    def _would_have(self, repository: str, digest: Digest, size: int) -> int:
+        """The bytes of a repository with one more blob, unless it has that already."""
+        more = 0 if self.metadata.blob_size(repository, digest) is not None else size
+        return self.metadata.repository_size(repository) + more
+
+    def touch(self, repository: str, digest: Digest) -> None:
+        """A push has found this blob and may be about to refer to it."""
+        self.metadata.touch_blobs(repository, [digest])
 
     def mount(
         self, repository: str, digest: Digest, source: str, may_read: Callable[[str], bool]
@@ -131,6 +155,13 @@ class Rules:
         if not gone:
             raise self._unknown(repository, refusals.MANIFEST_UNKNOWN, reference)
 
+    def retag(self, repository: str, reference: str, tag: str) -> Digest:
+        """Let a tag name what another reference names. Raises ``RefusedError``."""
+        digest = self.resolve(repository, reference)
+        if not self.metadata.put_tag(repository, names.tag(tag), digest):
+            raise self._unknown(repository, refusals.MANIFEST_UNKNOWN, reference)
+        return digest
+
     def tags(self, repository: str, last: str, limit: int) -> list[str]:
         """Tags after ``last``. Raises ``RefusedError`` for a repository that is not there."""
         found = self.metadata.tags(repository, last, limit)
@@ -148,13 +179,23 @@ class Rules:
             raise RefusedError(refusals.NAME_UNKNOWN, {"name": repository})
 
     def rename_repository(self, repository: str, new: str) -> None:
-        """Give a repository another name. Raises ``RefusedError``, ``AlreadyExistsError``."""
+        """Give a repository another name. Raises ``RefusedError``."""
         try:
             self.metadata.rename_repository(repository, names.repository(new))
         except NotFoundError:
             raise RefusedError(refusals.NAME_UNKNOWN, {"name": repository}) from None
+        except AlreadyExistsError:
+            raise RefusedError(refusals.NAME_TAKEN, {"name": new}) from None
 
     def _unknown(self, repository: str, code: refusals.Code, what: str) -> RefusedError:
         if not self.metadata.has_repository(repository):
             return RefusedError(refusals.NAME_UNKNOWN, {"name": repository})
         return RefusedError(code, {"name": repository, "reference": what})
+
+
+def _full(repository: str, quota: int) -> RefusedError:
+    return RefusedError(
+        refusals.DENIED,
+        {"name": repository, "quota": quota},
+        message=f"repository {repository} may have {quota} bytes and would have more",
+    )

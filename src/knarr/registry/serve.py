@@ -22,12 +22,15 @@ from knarr.registry.app import App
 from knarr.registry.metadata.sqlite import SqliteMetadata
 from knarr.registry.rules import Rules
 from knarr.registry.storage.files import FileDriver
+from knarr.registry.upkeep.collector import Collector
+from knarr.registry.upkeep.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from knarr.registry.config import AccessConfig, Config
 
+_log = logging.getLogger(__name__)
 _END_SECONDS = 10.0
 
 
@@ -39,13 +42,19 @@ def open_registry(chosen: Config) -> App:
         driver = FileDriver(root)
     except OSError as error:
         raise UnavailableError(f'cannot open registry "{root}": {error.strerror}') from error
-    rules = Rules(driver, SqliteMetadata(root / "registry.db"), largest_blob=chosen.largest_blob)
+    rules = Rules(
+        driver,
+        SqliteMetadata(root / "registry.db"),
+        largest_blob=chosen.largest_blob,
+        quota=chosen.quota(),
+    )
     limits = chosen.limits
     app = App(
         rules,
         limit=RateLimit(limits.rate, limits.burst) if limits else None,
         audit=Audit(Path(chosen.audit)) if chosen.audit else None,
         public=chosen.public_url,
+        collector=Collector(rules, grace=chosen.upkeep.grace, upload_age=chosen.upkeep.upload_age),
     )
     if chosen.access is not None:
         app.access = _access(chosen.access, root, app)
@@ -86,11 +95,26 @@ async def serve(chosen: Config) -> None:
         names = [each.getsockname() for each in listener.sockets]
         where = ", ".join(f"{name[0]}:{name[1]}" for name in names)
         sys.stderr.write(f"knarr registry: serving {chosen.root} on {where}\n")
+        upkeep = asyncio.create_task(_keep_up(app, chosen))
         await ending.wait()
+        upkeep.cancel()
         listener.close()
         await protocol.shutdown(_END_SECONDS)
     finally:
         app.close()
+
+
+async def _keep_up(app: App, chosen: Config) -> None:
+    """Apply retention and collect garbage again and again; a failure is told and not the end."""
+    retention = Retention(app.rules.metadata, chosen.retention)
+    loop = asyncio.get_running_loop()
+    while chosen.upkeep.interval:
+        await asyncio.sleep(chosen.upkeep.interval)
+        for work in (retention.run, app.collector.run):
+            try:
+                await loop.run_in_executor(app.executor, work)
+            except Exception:  # noqa: BLE001 - whatever it is, the next round tries again
+                _log.exception("upkeep failed")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -106,6 +106,10 @@ class Uploads:
         self._open.pop(upload.id, None)
         self._metadata.remove_upload(upload.id)
 
+    def forget(self, upload: str) -> None:
+        """Keep nothing in memory of an upload that is dropped."""
+        self._open.pop(upload, None)
+
     def abort(self, upload: Upload) -> None:
         """Drop one with its bytes."""
         self._driver.abort(upload.id)

@@ -45,7 +45,7 @@ class Roles:
                     f'unknown role "{rule.role}" in the rules of access', hint=f"known: {known}"
                 )
         self._rules = [
-            (tuple(_pattern(each) for each in rule.repositories), frozenset(rule.users), rule.role)
+            (tuple(pattern(each) for each in rule.repositories), frozenset(rule.users), rule.role)
             for rule in rules
         ]
         self._rank = functools.lru_cache(_CACHED)(self._find_rank)
@@ -70,7 +70,7 @@ class Roles:
         )
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> re.Pattern[str]:
     """The expression for a pattern; no part of it can backtrack for long."""
     parts = re.split(r"(\*\*|\*)", text)
     kinds = {"**": r".*", "*": r"[^/]*"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.digest import Digest
 
-__all__ = ["ManifestRow", "Metadata", "NewManifest", "Referrer", "UploadRow"]
+__all__ = ["ManifestRow", "Metadata", "NewManifest", "Referrer", "TagRow", "UploadRow"]
 
 
 class ManifestRow(NamedTuple):
@@ -39,6 +39,14 @@ class NewManifest(NamedTuple):
     subject: Digest | None = None
     artifact_type: str = ""
     annotations: str = "{}"
+
+
+class TagRow(NamedTuple):
+    """A tag: what it names, and when it last changed (seconds since 1970)."""
+
+    name: str
+    digest: Digest
+    changed: float
 
 
 class Referrer(NamedTuple):
@@ -120,8 +128,20 @@ class Metadata(Protocol):
     def tags(self, repository: str, last: str, limit: int) -> list[str]:
         """Tags after ``last`` in lexical order, ``limit`` at most."""
 
-    def remove_tag(self, repository: str, name: str) -> bool:
-        """Forget a tag; False when it is not there."""
+    def tag_rows(self, repository: str) -> list[TagRow]:
+        """All tags of a repository."""
+
+    def put_tag(self, repository: str, name: str, digest: Digest) -> bool:
+        """Let a tag name a manifest of the repository; False when it has none such."""
+
+    def remove_tag(self, repository: str, name: str, changed: float | None = None) -> bool:
+        """Forget a tag; False when it is not there, or was changed at another time than given."""
+
+    def untagged_manifests(self, repository: str, before: float) -> list[Digest]:
+        """Manifests that nothing leads to and that were not pushed since ``before``.
+
+        Nothing is a tag, an index of the repository, or a manifest there that they belong to.
+        """
 
     def referrers(self, repository: str, subject: Digest, artifact_type: str) -> list[Referrer]:
         """Manifests that belong to ``subject``, in the order of their digests."""

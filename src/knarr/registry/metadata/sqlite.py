@@ -16,7 +16,7 @@ from knarr.errors import (
     UnavailableError,
 )
 from knarr.oci.digest import Digest
-from knarr.registry.metadata import ManifestRow, Referrer, UploadRow
+from knarr.registry.metadata import ManifestRow, Referrer, TagRow, UploadRow
 from knarr.registry.metadata.schema import STEPS
 
 if TYPE_CHECKING:
@@ -209,15 +209,49 @@ class SqliteMetadata:
             (last, repository, limit),
         )
 
-    def remove_tag(self, repository: str, name: str) -> bool:
+    def tag_rows(self, repository: str) -> list[TagRow]:
+        """See ``Metadata``."""
+        rows = self._reader.execute(
+            "SELECT name, digest, changed FROM tags "
+            "WHERE repository = (SELECT id FROM repositories WHERE name = ?)",
+            (repository,),
+        )
+        return [TagRow(name, Digest(digest), changed) for name, digest, changed in rows]
+
+    def put_tag(self, repository: str, name: str, digest: Digest) -> bool:
         """See ``Metadata``."""
         with self._transaction() as db:
             done = db.execute(
-                "DELETE FROM tags WHERE name = ? "
-                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
-                (name, repository),
+                "INSERT OR REPLACE INTO tags SELECT repository, ?, digest, ? FROM repo_manifests "
+                "WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (name, time.time(), digest, repository),
             )
             return bool(done.rowcount)
+
+    def remove_tag(self, repository: str, name: str, changed: float | None = None) -> bool:
+        """See ``Metadata``."""
+        with self._transaction() as db:
+            done = db.execute(
+                "DELETE FROM tags WHERE name = ? AND (? IS NULL OR changed = ?) "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (name, changed, changed, repository),
+            )
+            return bool(done.rowcount)
+
+    def untagged_manifests(self, repository: str, before: float) -> list[Digest]:
+        """See ``Metadata``."""
+        return self._column(
+            "SELECT digest FROM repo_manifests AS own JOIN manifests USING (digest) "
+            "WHERE repository = (SELECT id FROM repositories WHERE name = ?) AND used < ? "
+            "AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.repository = own.repository "
+            "AND tags.digest = own.digest) "
+            "AND NOT EXISTS (SELECT 1 FROM manifest_refs JOIN repo_manifests AS index_ "
+            "ON manifest = index_.digest WHERE target = own.digest AND is_blob = 0 "
+            "AND index_.repository = own.repository) "
+            "AND (subject IS NULL OR NOT EXISTS (SELECT 1 FROM repo_manifests AS owner "
+            "WHERE owner.repository = own.repository AND owner.digest = subject))",
+            (repository, before),
+        )
 
     def referrers(self, repository: str, subject: Digest, artifact_type: str) -> list[Referrer]:
         """See ``Metadata``."""

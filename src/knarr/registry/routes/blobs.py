@@ -50,6 +50,8 @@ async def handle(call: Call) -> Answer:
         status = HTTPStatus.PARTIAL_CONTENT
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.size - 1}/{size}"
     if call.method == "HEAD":
+        if call.caller.may(access.PUSH, call.repository):
+            await call.touched(digest)
         return empty(status, {**headers, "Content-Length": str(part.size)})
     try:
         blob = await call.run(call.rules.driver.open, digest)

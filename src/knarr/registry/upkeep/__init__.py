@@ -1,0 +1,1 @@
+"""Keeping a registry small while it serves: garbage, old tags, full repositories."""
