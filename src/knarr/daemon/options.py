@@ -17,6 +17,10 @@ error, so that a typing mistake does not silently leave a default in force::
     [runtimes.runsc]
     path = "/usr/bin/runsc"
     args = ["--platform=systrap"]
+    [registries."docker.io"]
+    mirrors = ["https://mirror.example"]
+    [registries."registry.example:5000"]
+    ca = "/etc/ssl/registry.pem"
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ import msgspec
 
 from knarr.engine.parts import DEFAULT_EXEC_ROOT, OWN_RUNTIME, STOCK_RUNTIMES, RuntimeProgram
 from knarr.errors import InvalidArgumentError
+from knarr.remotes.rules import HUB, RegistryRule, Rules, checked_insecure, checked_mirror
 from knarr.snapshots import BACKENDS
 
 if TYPE_CHECKING:
@@ -55,6 +60,7 @@ class Options(NamedTuple):
     log_options: dict[str, str]
     log_driver: str = "json-file"
     init: bool = False
+    rules: Rules = Rules()
 
 
 class _Runtime(
@@ -64,6 +70,18 @@ class _Runtime(
 
     path: str
     args: tuple[str, ...] = ()
+
+
+class _Registry(
+    msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True
+):
+    """A registry; the fields are those of ``knarr.remotes.RegistryRule``."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: bool = False
+    ca: str = ""
+    client_cert: str = ""
+    client_key: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -81,6 +99,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     log_driver: str = "json-file"
     log_opts: dict[str, str] = {}
     init: bool = False
+    registries: dict[str, _Registry] = {}
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -114,7 +135,37 @@ def parse(argv: Sequence[str]) -> Options:
         log_options={**file.log_opts, **_log_options(given.log_opt or ())},
         log_driver=given.log_driver or file.log_driver,
         init=given.init or file.init,
+        rules=_rules(
+            file,
+            (*file.registry_mirrors, *(given.registry_mirror or ())),
+            (*file.insecure_registries, *(given.insecure_registry or ())),
+        ),
     )
+
+
+def _rules(file: _File, mirrors: Sequence[str], insecure: Sequence[str]) -> Rules:
+    """How registries are spoken to; ``mirrors`` are Docker Hub's, before those of its table."""
+    rules = {}
+    for host, table in file.registries.items():
+        if bool(table.client_cert) != bool(table.client_key):
+            raise InvalidArgumentError(
+                f'registry "{host}": client-cert and client-key are needed both or not at all'
+            )
+        for path in (table.ca, table.client_cert, table.client_key):
+            if path and not Path(path).is_absolute():
+                raise InvalidArgumentError(f'registry "{host}": "{path}" is not an absolute path')
+        rules[checked_insecure(host).lower()] = RegistryRule(
+            mirrors=tuple(checked_mirror(each) for each in table.mirrors),
+            insecure=table.insecure,
+            ca=table.ca,
+            client_cert=table.client_cert,
+            client_key=table.client_key,
+        )
+    if mirrors:
+        hub = rules.get(HUB, RegistryRule())
+        given = tuple(checked_mirror(each) for each in mirrors)
+        rules[HUB] = hub._replace(mirrors=given + hub.mirrors)
+    return Rules(rules, tuple(checked_insecure(each) for each in insecure))
 
 
 def _runtimes(
@@ -182,6 +233,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--default-runtime", metavar="NAME", help=f"for containers (default {OWN_RUNTIME})"
+    )
+    parser.add_argument(
+        "--registry-mirror",
+        action="append",
+        metavar="URL",
+        help="read the images of Docker Hub from there first; may be repeated",
+    )
+    parser.add_argument(
+        "--insecure-registry",
+        action="append",
+        metavar="HOST|CIDR",
+        help="a registry whose certificate is not checked, or without TLS; may be repeated",
     )
     parser.add_argument(
         "--init", action="store_true", help="run an init in every container, as `run --init`"

@@ -35,6 +35,7 @@ from knarr.errors import KnarrError
 from knarr.images import ImageStore
 from knarr.metadata import Database
 from knarr.network.ready import ReadyNamespaces
+from knarr.remotes import Remotes
 from knarr.runtime import seccomp
 from knarr.runtime.cgroups import Cgroup
 from knarr.snapshots import Trash, open_stores
@@ -92,6 +93,8 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
         await workers.run(lambda: scaffold.ensure(paths.scaffold))
         events = EventBus()
         stack.callback(events.close)
+        remotes = Remotes(options.rules)
+        stack.callback(remotes.close)
         namespaces = ReadyNamespaces()
         stack.callback(namespaces.close)
         supervisor = await connecting
@@ -111,6 +114,7 @@ async def running_engine(options: Options) -> AsyncIterator[Engine]:
             namespaces=namespaces,
             containers=ContainerStore(database.containers, workers),
             image_gate=Gate(),
+            remotes=remotes,
         )
         stack.push_async_callback(_let_go, parts)
         preparation = Preparation(parts)

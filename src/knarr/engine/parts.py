@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from knarr.images import ImageStore
     from knarr.metadata.database import Database
     from knarr.network.ready import ReadyNamespaces
+    from knarr.remotes import Remotes
     from knarr.snapshots import LayerStore, Snapshotter
     from knarr.snapshots.trash import Trash
     from knarr.supervisor.client import SupervisorClient
@@ -135,3 +136,4 @@ class Parts(NamedTuple):
     namespaces: ReadyNamespaces
     containers: ContainerStore
     image_gate: Gate
+    remotes: Remotes

@@ -61,7 +61,7 @@ class Remotes:
         ``host`` is as a person gives it: "" and ``docker.io`` are Docker Hub. Raises
         ``UnauthenticatedError`` when they are wrong.
         """
-        from knarr.remotes.failure import RefusedError  # noqa: PLC0415
+        from knarr.remotes.failure import RefusedError, RegistryUnauthorizedError  # noqa: PLC0415
         from knarr.remotes.session import Request  # noqa: PLC0415
 
         session = self._session(self._of(_hostname(host))[-1], credentials)
@@ -72,11 +72,11 @@ class Remotes:
         except RefusedError as error:
             if error.status != 401:
                 raise error.translated() from error
-            raise UnauthenticatedError(
+            raise RegistryUnauthorizedError(
                 f"login attempt to {address('').shown} failed with status: 401 Unauthorized"
             ) from error
-        except UnauthenticatedError as error:
-            raise UnauthenticatedError(f'Get "{address("").shown}": {error.message}') from error
+        except RegistryUnauthorizedError as error:  # of the token service
+            raise UnauthenticatedError(error.message) from error
         return session.authorization.identity_token
 
     def search(

@@ -9,7 +9,7 @@ import msgspec
 
 from knarr.errors import DataLossError, InvalidArgumentError
 from knarr.remotes import urls
-from knarr.remotes.failure import RefusedError, shown
+from knarr.remotes.failure import RefusedError, RegistryUnavailableError, shown
 from knarr.remotes.session import Request
 from knarr.remotes.values import SearchItem
 
@@ -66,7 +66,7 @@ def found(session: Session, url: Url, limit: int) -> list[SearchItem]:
         answer = session.send(Request("GET", url.target, headers={"X-Docker-Token": "true"}))
     except RefusedError as error:
         if error.status < 500 and error.status not in (401, 403, 429):
-            raise InvalidArgumentError(f"Unexpected status code {error.status}") from error
+            raise RegistryUnavailableError(f"Unexpected status code {error.status}") from error
         raise error.translated() from error
     body = answer.document(_LARGEST)
     try:

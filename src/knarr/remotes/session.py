@@ -19,7 +19,7 @@ from knarr.errors import InvalidArgumentError
 from knarr.remotes import challenge as challenges
 from knarr.remotes import failure
 from knarr.remotes.authorization import Authorization
-from knarr.remotes.failure import DroppedError, RefusedError
+from knarr.remotes.failure import DroppedError, RefusedError, RegistryUnauthorizedError
 from knarr.remotes.transport import Exchange
 
 if TYPE_CHECKING:
@@ -131,7 +131,12 @@ class Session:
         if not found:
             return answer
         refusal = self.refused(answer)
-        if not self.authorization.challenged(found, request.scopes, used):
+        try:
+            may_be_better = self.authorization.challenged(found, request.scopes, used)
+        except RegistryUnauthorizedError as error:
+            asked = f'{request.method.capitalize()} "{answer.url.shown}"'
+            raise RegistryUnauthorizedError(f"{asked}: {error.message}") from error
+        if not may_be_better:
             raise refusal
         return self._followed(request, self.authorization.header(request.scopes))
 

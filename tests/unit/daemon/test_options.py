@@ -8,6 +8,7 @@ import pytest
 
 from knarr.daemon import locks, logs, options
 from knarr.errors import ConflictError, InvalidArgumentError
+from knarr.remotes import RegistryRule, Rules
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +150,50 @@ def test_a_root_is_locked_once(tmp_path: Path) -> None:
         pytest.fail("two at once")
     with locks.RootLock(tmp_path, "data root"):
         pass
+
+
+def test_registries_of_file_and_flags(tmp_path: Path) -> None:
+    assert options.parse([]).rules == Rules()
+    file = tmp_path / "knarr.toml"
+    file.write_text(
+        'registry-mirrors = ["https://second.example"]\ninsecure-registries = ["10.0.0.0/8"]\n'
+        '[registries."docker.io"]\nmirrors = ["http://third.example:5000/"]\n'
+        '[registries."Reg.example:5000"]\ninsecure = true\nca = "/ca.pem"\n'
+        'client-cert = "/c.pem"\nclient-key = "/k.pem"\n'
+    )
+    flags = ["--registry-mirror", "https://first.example/path", "--insecure-registry", "a.b:1"]
+    rules = options.parse(["--config", str(file), *flags]).rules
+    assert rules.registries == {
+        "docker.io": RegistryRule(
+            mirrors=(
+                "https://second.example",
+                "https://first.example/path",
+                "http://third.example:5000",
+            )
+        ),
+        "reg.example:5000": RegistryRule((), True, "/ca.pem", "/c.pem", "/k.pem"),
+    }
+    assert rules.insecure == ("10.0.0.0/8", "a.b:1")
+
+
+@pytest.mark.parametrize(
+    ("argv", "toml", "words"),
+    [
+        (["--registry-mirror", "ftp://x"], "", 'unsupported scheme "ftp" in "ftp://x"'),
+        (["--registry-mirror", "x.example"], "", "unsupported scheme"),
+        (["--registry-mirror", "https://x/?a"], "", "query or fragment at end of the URI"),
+        (["--registry-mirror", "https://u:secret@x"], "", 'not allowed in URI "https://u:xxxxx@x"'),
+        (["--insecure-registry", "http://x"], "", "http://x should not contain 'http://'"),
+        (["--insecure-registry", "a b"], "", "insecure registry a b is not valid"),
+        ([], '[registries.x]\nca = "relative"', '"relative" is not an absolute path'),
+        ([], '[registries.x]\nclient-cert = "/c"', "both or not at all"),
+        ([], "[registries.x]\nmirror = []", "unknown field `mirror`"),
+    ],
+)
+def test_bad_registries(tmp_path: Path, argv: list[str], toml: str, words: str) -> None:
+    file = tmp_path / "knarr.toml"
+    file.write_text(toml)
+    with pytest.raises(InvalidArgumentError) as caught:
+        options.parse(["--config", str(file), *argv])
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
