@@ -118,6 +118,14 @@ class ErrorDetail(Message, frozen=True, kw_only=True, rename="camel"):
     message: str = ""
 
 
+class Aux(Message, frozen=True, kw_only=True):
+    """What a line of progress tells to programs: what a push ended with."""
+
+    tag: str = ""
+    digest: str = ""
+    size: int = 0
+
+
 class Progress(Message, frozen=True, kw_only=True, rename="camel"):
     """One line of a progress stream: ``stream`` is text as is; ``status`` belongs to ``id``."""
 
@@ -128,3 +136,4 @@ class Progress(Message, frozen=True, kw_only=True, rename="camel"):
     progress: str = ""
     error_detail: ErrorDetail | None = None
     error: str = ""
+    aux: Aux | None = None

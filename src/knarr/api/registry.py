@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from knarr.api.message import Message, always, null
+from knarr.oci.platform import Platform
 
 
 class AuthConfig(Message, frozen=True, kw_only=True, rename="lower"):
@@ -36,15 +37,6 @@ class AuthResponse(Message, frozen=True, kw_only=True):
     status: str = always(lambda: "Login Succeeded")
 
 
-class Platform(Message, frozen=True, kw_only=True, rename="lower"):
-    """A platform in OCI's words."""
-
-    architecture: str = ""
-    os: str = ""
-    os_version: str = msgspec.field(default="", name="os.version")
-    variant: str = ""
-
-
 class Descriptor(Message, frozen=True, kw_only=True, rename="camel"):
     """A document in a registry."""
 
@@ -68,11 +60,3 @@ class SearchResult(Message, frozen=True, kw_only=True, rename=None):
     name: str
     is_automated: bool = always(bool)
     description: str = always(str)
-
-
-class PushedAux(Message, frozen=True, kw_only=True):
-    """What a push ends with, for programs: in ``aux`` of the last line of its progress."""
-
-    tag: str
-    digest: str
-    size: int

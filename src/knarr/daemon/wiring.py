@@ -26,6 +26,7 @@ from knarr.engine.networks import Networks
 from knarr.engine.parts import Parts, Paths, Settings
 from knarr.engine.preparation import Preparation
 from knarr.engine.probing import Probing
+from knarr.engine.registries import Registries
 from knarr.engine.removal import Removal
 from knarr.engine.restore import Restore
 from knarr.engine.system import System
@@ -153,6 +154,7 @@ def _engine(
         networks=Networks(parts),
         system=System(parts, volumes),
         archives=Archives(parts),
+        registries=Registries(parts),
     )
 
 

@@ -18,3 +18,4 @@ class Engine(NamedTuple):
     networks: services.NetworkService
     system: services.SystemService
     archives: services.ArchiveService
+    registries: services.RegistryService

@@ -15,6 +15,7 @@ from knarr.images import ContainerUse, Description
 from knarr.oci import platform as platforms
 
 from . import about
+from .pushing import Pushing
 from .workers import readable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from knarr.images import InUse
     from knarr.images.image import Image
     from knarr.oci.digest import Digest
+    from knarr.remotes import Credentials
 
     from .parts import Parts
 
@@ -84,6 +86,18 @@ class Images:
         for name in names:
             await self._publish("save", name)
         return parts.workers.iterate(work)
+
+    async def push(
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> AsyncIterator[Progress]:
+        """Push a tag, or without one all of them; see ``pushing``."""
+        pushing = Pushing(self._parts)
+        return pushing.push(name, tag=tag, platform=platform, credentials=credentials)
 
     async def import_(
         self,

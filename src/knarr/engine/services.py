@@ -20,11 +20,13 @@ if TYPE_CHECKING:
         host_config,
         images,
         networks,
+        registry,
         system,
         volumes,
     )
     from knarr.api import exec as execs
     from knarr.api import stats as container_stats
+    from knarr.remotes import Credentials
 
     Filters = Mapping[str, Sequence[str]]
 
@@ -231,6 +233,17 @@ class ImageService(Protocol):
         """An archive of these images; an unknown name is raised before the first chunk."""
         ...
 
+    async def push(
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> AsyncIterator[images.Progress]:
+        """Push a tag, or without one all of them; a late error is raised by the iterator."""
+        ...
+
     async def import_(
         self,
         body: AsyncIterator[bytes],
@@ -269,6 +282,30 @@ class ImageService(Protocol):
 
     async def prune(self, filters: Filters) -> images.ImagePrune:
         """Delete the unused."""
+        ...
+
+
+class RegistryService(Protocol):
+    """Use cases of registries that bring no image and send none."""
+
+    async def login(self, config: registry.AuthConfig) -> registry.AuthResponse:
+        """Let a registry check who one is; an identity token where it gives one."""
+        ...
+
+    async def distribution(
+        self, name: str, credentials: Credentials | None
+    ) -> registry.DistributionInspect:
+        """What a name means on its registry now, and for which platforms."""
+        ...
+
+    async def document(self, name: str, credentials: Credentials | None) -> tuple[str, str, bytes]:
+        """The manifest or index of a name on its registry: media type, digest, its very bytes."""
+        ...
+
+    async def search(
+        self, term: str, *, limit: int, filters: Filters, credentials: Credentials | None
+    ) -> Sequence[registry.SearchResult]:
+        """Repositories that a registry's search finds."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from knarr.errors import InvalidArgumentError
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     )
     from knarr.content import BlobStore
     from knarr.images.commits import Commit
+    from knarr.images.fetching import Fetches
     from knarr.images.image import Image
     from knarr.images.imports import Description
     from knarr.images.listing import Filters
+    from knarr.images.packing import Packer
+    from knarr.images.pull import Order, Pulled
+    from knarr.images.push import Order as PushOrder
     from knarr.images.removal import InUse
     from knarr.metadata import Database
     from knarr.oci.digest import Digest
@@ -54,6 +59,9 @@ class ImageStore:
         self.collector = Collector(db, blobs, layers)
         self._stores = Stores(db, blobs, layers, self.collector)
         self._catalog = Catalog(self._stores)
+        self._fetches: Fetches | None = None
+        self._packer: Packer | None = None
+        self._making = threading.Lock()
 
     def recover(self) -> None:
         """Clean up after the engine's last end, however it ended; call it before anything else."""
@@ -83,6 +91,28 @@ class ImageStore:
         wish = Wish(wanted, strict=bool(platform))
         tell = _ignore if quiet or progress is None else progress
         return loading.load(self._stores, stream, progress=tell, wish=wish)
+
+    def pull(self, order: Order) -> Pulled:
+        """Pull one image by tag or digest; see ``pull.pull``."""
+        from knarr.images import fetching, pull  # no engine needs it before its first pull
+
+        with self._making:
+            if self._fetches is None:
+                self._fetches = fetching.Fetches(self._stores)
+        return pull.pull(self._stores, self._fetches, order)
+
+    def push(self, order: PushOrder) -> Digest:
+        """Push one tag, which is there; the digest of its manifest. See ``push.push``."""
+        from knarr.images import packing, push  # noqa: PLC0415 - no engine needs it before
+
+        with self._making:
+            if self._packer is None:
+                self._packer = packing.Packer(self._stores)
+        key = naming.key(order.name)
+        row = self._stores.db.images.find_name(key)
+        image = self._catalog.get(order.name.canonical())
+        target = row.target if row is not None and row.image_id == image.id else None
+        return push.push(self._stores, self._packer, order, image, target)
 
     def save(self, names: Sequence[str], platform: str | None = None) -> Iterator[bytes]:
         """An archive of these images in chunks; unknown names raise before this returns.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from knarr.errors import NotFoundError
 from knarr.metadata.reachability import doom_unreachable
+from knarr.oci.digest import Digest
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from knarr.metadata.access import Access
-    from knarr.oci.digest import DiffID, Digest
+    from knarr.oci.digest import DiffID
 
 T = TypeVar("T")
 
@@ -99,6 +100,32 @@ class ImageTable:
         Raises NotFoundError when an image is not there.
         """
         return self._write(lambda connection: _point_names(connection, names))
+
+    def attach(
+        self, image_id: str, manifest: Digest, names: Iterable[str], content: Content
+    ) -> bool:
+        """Let an image have one more manifest, which ``names`` (digest references) point to.
+
+        Durable, in one step; False, and nothing is written, when the image is gone by now.
+        """
+        rows = [RefRow(name, Digest(image_id), manifest) for name in names]
+
+        def body(connection: sqlite3.Connection) -> bool:
+            if not _images(connection, image_id):
+                return False
+            _insert_content(connection, content)
+            connection.execute(
+                "INSERT OR IGNORE INTO image_manifests (image_id, digest) VALUES (?, ?)",
+                (image_id, manifest),
+            )
+            connection.executemany(
+                "INSERT INTO image_refs (name, image_id, target) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (name) DO UPDATE SET image_id = ?2, target = ?3",
+                rows,
+            )
+            return True
+
+        return self._write(body)
 
     def remove(self, names: Iterable[str], image_ids: Iterable[str]) -> None:
         """Delete names and images (with all names they have left), durably, in one step.

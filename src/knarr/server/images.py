@@ -8,7 +8,7 @@ import msgspec
 
 from knarr.errors import InvalidArgumentError, UnimplementedError
 
-from . import responses, versions
+from . import credentials, responses, versions
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -24,6 +24,7 @@ def add_routes(router: Router) -> None:
     router.add("POST", "/images/load", load, streams=True)
     router.add("POST", "/images/create", create, streams=True)
     router.add("POST", "/images/prune", prune)
+    router.add("POST", "/images/{}/push", push, streams=True)
     router.add("GET", "/images/{}/json", inspect)
     router.add("GET", "/images/{}/history", history)
     router.add("GET", "/images/{}/get", save)
@@ -102,6 +103,17 @@ async def create(call: Call) -> web.StreamResponse:
         changes=call.request.query.getall("changes", []),
         message=call.text("message"),
         platform=call.text("platform") or None,
+    )
+    return await responses.progress(call, messages)
+
+
+async def push(call: Call) -> web.StreamResponse:
+    """``POST /images/{name}/push``."""
+    messages = await call.engine.images.push(
+        call.name,
+        tag=call.text("tag"),
+        platform=_platform(call),
+        credentials=credentials.of(call),
     )
     return await responses.progress(call, messages)
 

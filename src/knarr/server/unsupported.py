@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 _MISSING = {
     "building images": [("POST", "/build"), ("POST", "/build/cancel")],
     "BuildKit": [("POST", "/session"), ("POST", "/grpc")],
-    "logging in to a registry": [("POST", "/auth")],
-    "searching a registry": [("GET", "/images/search")],
-    "pushing images": [("POST", "/images/{}/push")],
-    "asking a registry for an image": [("GET", "/distribution/{}/json")],
     "managing networks": [
         ("POST", "/networks/create"),
         ("POST", "/networks/{}/connect"),

@@ -18,7 +18,17 @@ from typing import Any
 
 import pytest
 
-from knarr.api import containers, detach, events, images, networks, streams, system, volumes
+from knarr.api import (
+    containers,
+    detach,
+    events,
+    images,
+    networks,
+    registry,
+    streams,
+    system,
+    volumes,
+)
 from knarr.api import exec as execs
 from knarr.engine.engine import Engine
 from knarr.engine.services import Attachment, AttachOptions, LogOptions, LogStream
@@ -28,7 +38,10 @@ from knarr.errors import (
     InvalidArgumentError,
     NotFoundError,
     NotModifiedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
 )
+from knarr.oci.platform import Platform
 from knarr.server.listen import Api, open_host
 
 Filters = dict[str, list[str]]
@@ -289,6 +302,15 @@ class FakeImages:
         self.loaded = b""
         self.calls: list[tuple[str, Any]] = []
 
+    async def push(self, name: str, **options: Any) -> AsyncIterator[images.Progress]:
+        self.calls.append((name, options))
+
+        async def progress() -> AsyncIterator[images.Progress]:
+            yield images.Progress(status="The push refers to repository [x]")
+            raise PermissionDeniedError("denied: requested access to the resource is denied")
+
+        return progress()
+
     async def load(
         self, body: AsyncIterator[bytes], *, quiet: bool = False, platform: str | None = None
     ) -> AsyncIterator[images.Progress]:
@@ -398,6 +420,36 @@ class FakeArchives:
         return None
 
 
+class FakeRegistries:
+    """Remembers who asked; ``secret`` is the only password."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+
+    async def login(self, config: registry.AuthConfig) -> registry.AuthResponse:
+        self.calls.append(("login", config))
+        if config.password != "secret":
+            raise UnauthenticatedError("login attempt failed")
+        return registry.AuthResponse(identity_token="tok")
+
+    async def distribution(self, name: str, credentials: Any) -> registry.DistributionInspect:
+        self.calls.append((name, credentials))
+        found = registry.Descriptor(media_type="m", digest="sha256:0", size=3)
+        return registry.DistributionInspect(
+            descriptor=found, platforms=[Platform(architecture="amd64", os="linux")]
+        )
+
+    async def document(self, name: str, credentials: Any) -> tuple[str, str, bytes]:
+        self.calls.append((name, credentials))
+        return "application/x", "sha256:0", b"{ }"
+
+    async def search(
+        self, term: str, *, limit: int, filters: Any, credentials: Any
+    ) -> list[registry.SearchResult]:
+        self.calls.append((term, (limit, filters, credentials)))
+        return [registry.SearchResult(name="a/b", star_count=4)]
+
+
 class UnixHTTP(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=20)
@@ -423,7 +475,7 @@ class Serving:
 
     async def _start(self) -> None:
         self.containers, self.execs, self.images = FakeContainers(), FakeExecs(), FakeImages()
-        self.system = FakeSystem()
+        self.system, self.registries = FakeSystem(), FakeRegistries()
         parts: Any = (
             self.containers,
             self.execs,
@@ -432,6 +484,7 @@ class Serving:
             FakeNetworks(),
             self.system,
             FakeArchives(),
+            self.registries,
         )
         self.api = Api(Engine(*parts))
         await self.api.start(open_host(self.host))
