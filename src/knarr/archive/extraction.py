@@ -254,7 +254,7 @@ class _Extractor:
         raise _unsteady(name)
 
     def _wrong_kind(self, path: bytes, entry: Entry) -> BadArchiveError:
-        here = shown(posixpath.join(b"/" + self._destination.strip(b"/"), path))
+        here = shown(posixpath.join(b"/" + self._destination.strip(b"/"), path).rstrip(b"/"))
         there = shown(b"/" + self._destination.strip(b"/"))
         if entry.type == stat.S_IFDIR:
             return BadArchiveError(f"cannot overwrite non-directory {here} with directory {there}")

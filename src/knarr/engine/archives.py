@@ -293,7 +293,7 @@ def _unpack(
         extraction.extract(
             iter(lambda: plain.read(_CHUNK), b""),
             view.root,
-            os.fsencode(whole),
+            os.fsencode(copypaths.clean(whole)),
             extraction.Rules(keeps_kinds=keep_kinds, owner=owner),
             rename=note,
         )

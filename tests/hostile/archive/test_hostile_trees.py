@@ -98,7 +98,7 @@ def test_nothing_leads_out(root: int, outside: Path, number: int, *, host: bool)
         ([hardlink("h", "/etc/passwd")], "no such file or directory"),
         ([hardlink("h", "nothing/there")], "no such file or directory"),
         ([device("w", 0, 0)], "overlayfs"),
-        ([file(".", b"x")], 'cannot overwrite directory "/dest/" with non-directory "/dest"'),
+        ([file(".", b"x")], 'cannot overwrite directory "/dest" with non-directory "/dest"'),
         ([file("a"), file("a/b")], ""),
     ],
 )
