@@ -54,7 +54,7 @@ WALKS = (
         "identity",
         (
             *created("--hostname h --domainname d -u 5:6 --group-add extra -w /deep/er"),
-            *created("-e A=1 -e B= -e PATH=/x -e C=a=b --label l --label k=v=w --annotation a=b"),
+            *created("-e A=1 -e B= -e PATH=/x -e C=a=b --label l --label k=v=w"),
             *created("--entrypoint /bin/echo", "busybox a b"),
             *created("--entrypoint /bin/echo", "busybox"),
             *created("--entrypoint ''", "busybox a b"),

@@ -99,7 +99,7 @@ WALKS = (
     Walk(
         "waiting",
         (
-            docker("create --name w --network none busybox sh -c 'read x; exit $x' -i"),
+            docker("create --name wx --network none busybox sh -c 'read x; exit $x' -i"),
             docker("run -d -i --name w1 --network none busybox sh -c 'sleep 0.2; exit 7'"),
             begin("wait", "wait w1"),
             end("wait"),
@@ -108,7 +108,7 @@ WALKS = (
             docker("wait w2"),
             docker("start -a w1"),
             docker("start -ai w1", "x"),
-            docker("rm -f w w1 missing"),
+            docker("rm -f wx w1 missing"),
             docker("rm -f missing"),
             docker("rm missing"),
             docker("stop missing"),

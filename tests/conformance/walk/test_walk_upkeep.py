@@ -106,7 +106,7 @@ WALKS = (
             docker("ps -a --format '{{.Names}}'"),
             docker("volume ls -q"),
             docker("system prune -f --volumes --filter label=nosuch", out="lines"),
-            docker("volume prune -af", out="lines"),
+            docker("volume prune -f", out="lines"),
             docker("system prune -f --filter nosuch=x"),
         ),
     ),

@@ -33,7 +33,7 @@ OWN = re.compile(
 )
 
 #: Lists without an order; what is in them is compared by name.
-UNORDERED = re.compile(r"(^|\.)(MaskedPaths|ReadonlyPaths|Log|Authorization)$")
+UNORDERED = re.compile(r"(^|\.)(MaskedPaths|ReadonlyPaths|Log|Authorization|Env)$")
 
 
 def text(value: str, known: dict[str, str]) -> str:
