@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from support import postgres
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -74,7 +76,8 @@ def needs_docker_cli(least: int = 20) -> str | None:
 
 
 def needs_peer(program: str) -> str | None:
-    return None if find_program(program) else f"{program} is not installed"
+    found = find_program(program) or (program == "postgres" and postgres.programs())
+    return None if found else f"{program} is not installed"
 
 
 def find_program(name: str) -> str | None:

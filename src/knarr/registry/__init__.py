@@ -9,6 +9,7 @@
     storage/        bytes of blobs: the border, and the drivers
     metadata/       repositories, tags, manifests: the border, and the databases
     access/         who may do what: the border, and the ways
+    upkeep/         garbage, retention
     config, serve   the configuration, and the program ``knarr registry serve``
 
 As a library: ``open_registry`` gives an ``App``, and ``App.server`` is what a loop listens with.

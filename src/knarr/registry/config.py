@@ -8,6 +8,7 @@
 
     public-url = "https://registry.example"   # behind a proxy that ends TLS
     audit = "/var/log/registry-audit.log"
+    database = "postgresql://..."     # instead of a file in the root: several servers share it
 
     [tls]
     certificate = "/etc/.../server.pem"
@@ -118,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     tls: Tls | None = None
     public_url: str = ""
     audit: str = ""
+    database: str = ""
     limits: Limits | None = None
     access: AccessConfig | None = None
     upkeep: Upkeep = Upkeep()

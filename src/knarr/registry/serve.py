@@ -19,6 +19,7 @@ from knarr.registry.access.limits import RateLimit
 from knarr.registry.access.roles import Roles
 from knarr.registry.access.tokens import Signer, load_key
 from knarr.registry.app import App
+from knarr.registry.metadata.postgres import PostgresMetadata
 from knarr.registry.metadata.sqlite import SqliteMetadata
 from knarr.registry.rules import Rules
 from knarr.registry.storage.files import FileDriver
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from knarr.registry.config import AccessConfig, Config
+    from knarr.registry.metadata import Metadata
 
 _log = logging.getLogger(__name__)
 _END_SECONDS = 10.0
@@ -44,7 +46,7 @@ def open_registry(chosen: Config) -> App:
         raise UnavailableError(f'cannot open registry "{root}": {error.strerror}') from error
     rules = Rules(
         driver,
-        SqliteMetadata(root / "registry.db"),
+        _database(chosen, root),
         largest_blob=chosen.largest_blob,
         quota=chosen.quota(),
     )
@@ -59,6 +61,12 @@ def open_registry(chosen: Config) -> App:
     if chosen.access is not None:
         app.access = _access(chosen.access, root, app)
     return app
+
+
+def _database(chosen: Config, root: Path) -> Metadata:
+    if chosen.database:
+        return PostgresMetadata(chosen.database)
+    return SqliteMetadata(root / "registry.db")
 
 
 def _access(chosen: AccessConfig, root: Path, app: App) -> ControlledAccess:

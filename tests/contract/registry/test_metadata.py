@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from knarr.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError
 from knarr.oci.digest import Digest
 from knarr.registry.metadata import ManifestRow, Metadata, NewManifest, UploadRow
+from knarr.registry.metadata.postgres import PostgresMetadata
 from knarr.registry.metadata.sqlite import SqliteMetadata
+from support.postgres import Postgres
 
 KIND = "application/vnd.oci.image.manifest.v1+json"
 
@@ -30,9 +33,26 @@ def own(metadata: Metadata, repository: str, number: int, size: int = 10) -> Non
     assert metadata.publish_blob(repository, digest(number), lambda: size) == size
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs_peer("postgres"))]
+)
 def metadata(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Metadata]:
-    made: Metadata = SqliteMetadata(tmp_path / "registry.db")
+    made: Metadata
+    if request.param == "sqlite":
+        made = SqliteMetadata(tmp_path / "registry.db")
+    else:
+        server = request.getfixturevalue("postgres")
+        name = f"t{abs(hash(tmp_path))}"
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        made = PostgresMetadata(server.url.replace("/postgres?", f"/{name}?"))
     yield made
     made.close()
 

@@ -105,7 +105,7 @@ def test_a_blob_that_a_push_asked_for_stays(
 ) -> None:
     digest = push(rules, "a", b"found by a push")
     clock.ahead = 2 * HOUR
-    monkeypatch.setattr("knarr.registry.metadata.sqlite.time.time", clock)
+    monkeypatch.setattr("knarr.registry.metadata.sql.time.time", clock)
     rules.touch("a", digest)
     assert collector.run().blobs == 0
     assert rules.blob_size("a", digest) == 15
