@@ -109,7 +109,7 @@ class Program(NamedTuple):
             raise InternalError(f'runtime program "{self.path}": permission denied')
 
     def _failure(self, verb: str, status: int, log: str, said: str) -> KnarrError:
-        errors = _errors(log) or ([said] if said and "\n" not in said else [])
+        errors = _errors(log) or _spoken(said)
         message = errors[-1] if errors else ""
         # The first one is nearest to the cause.
         hint = errors[0] if errors and errors[0] not in message else None
@@ -166,6 +166,14 @@ def _run(argv: list[str], folder: str, stdio: Stdio, before: Sequence[Operation]
     if late:
         raise InternalError(f"{os.path.basename(argv[0])} did not end within {SECONDS} s")
     return status
+
+
+def _spoken(said: str) -> list[str]:
+    """What a program has said that may be its error: its only line, or that a Go program broke."""
+    lines = said.splitlines()
+    if len(lines) == 1:
+        return lines
+    return [line for line in lines if line.startswith(("panic: ", "fatal error: "))][:1]
 
 
 def _errors(log: str) -> list[str]:

@@ -56,6 +56,7 @@ def test_arguments_and_streams(place: Place, tmp_path: Path) -> None:
         (logging("exec failed: no"), InternalError, "no"),
         (logging("container not running"), FailedPreconditionError, "container not running"),
         ("echo one line >&2; exit 3", InternalError, "one line"),
+        ("echo note; echo panic: oh; echo rest; exit 2", InternalError, "panic: oh"),
         ("exit 3", InternalError, "runtime start ended with status 3 and did not say why"),
         ("kill -9 $$", InternalError, "runtime start was killed and did not say why"),
         ("echo a; echo b; exit 2", InternalError, "did not say why .it may be a runtime without"),
