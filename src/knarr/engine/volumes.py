@@ -85,7 +85,10 @@ class Volumes:
         self._publish("destroy", name)
 
     async def prune(self, filters: Filters) -> VolumePrune:
-        """Delete the unused anonymous ones, with the filter ``all`` the named ones too."""
+        """Delete the unused anonymous ones, with the filter ``all`` the named ones too.
+
+        One with options shows what lies elsewhere: it stays, and counts no room, as in Docker.
+        """
         api_filters.require_known(filters, _PRUNE_FILTERS)
         every = api_filters.boolean(filters, "all", default=False)
         used = self._users()
@@ -94,6 +97,7 @@ class Volumes:
             one
             for one in volumes
             if one.name not in used
+            and not one.options
             and (every or ANONYMOUS_LABEL in (one.labels or {}))
             and _labels_match(one, filters)
         ]
@@ -109,10 +113,10 @@ class Volumes:
             deleted.append(name)
         reclaimed = sum(sizes[name] for name in deleted)
         self._parts.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
-        return VolumePrune(volumes_deleted=deleted or None, space_reclaimed=reclaimed)
+        return VolumePrune(volumes_deleted=deleted, space_reclaimed=reclaimed)
 
     async def usage(self) -> Sequence[Volume]:
-        """All, with their sizes and how many containers use them."""
+        """All without options, with their sizes and how many containers use them."""
         used = self._users()
 
         def measure() -> Sequence[Volume]:
@@ -125,6 +129,7 @@ class Volumes:
                     ),
                 )
                 for one in self._parts.volumes.all()
+                if not one.options
             ]
 
         return await self._parts.workers.bulk(measure)

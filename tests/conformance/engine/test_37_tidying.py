@@ -83,7 +83,7 @@ def test_pruning_volumes(daemon: Engine, mark: str, name: str, is_knarr: bool) -
     daemon.docker("rm", name)
     place = Path(daemon.get(f"/volumes/{name}-v")["Mountpoint"])
     if is_knarr:  # older peers take named ones, too
-        assert post(daemon, f"/volumes/prune?{filters(label=[mark])}")["VolumesDeleted"] is None
+        assert post(daemon, f"/volumes/prune?{filters(label=[mark])}")["VolumesDeleted"] == []
     done = post(daemon, f"/v1.41/volumes/prune?{filters(label=[mark])}")
     assert done == {"VolumesDeleted": [f"{name}-v"], "SpaceReclaimed": MB // 2}
     assert not place.exists()
@@ -96,6 +96,22 @@ def test_pruning_volumes_with_names(daemon: Engine, mark: str, name: str, is_kna
     daemon.docker("rm", name)
     done = daemon.docker("volume", "prune", "-a", "-f", "--filter", f"label={mark}")
     assert done.out == f"Deleted Volumes:\n{name}-v\n\nTotal reclaimed space: 500kB\n"
+
+
+def test_a_volume_that_shows_something_else_stays(
+    daemon: Engine, name: str, tmp_path: Path
+) -> None:
+    made = f"{name}-o"
+    options = [f"device={tmp_path}", "type=none", "o=bind"]
+    flags = [word for option in options for word in ("-o", option)]
+    daemon.docker("volume", "create", "--label", f"tidy={name}", *flags, made)
+    try:
+        assert made not in {each["Name"] for each in daemon.get("/system/df")["Volumes"] or ()}
+        done = post(daemon, f"/v1.41/volumes/prune?{filters(label=[f'tidy={name}'])}")
+        assert done == {"VolumesDeleted": [], "SpaceReclaimed": 0}
+        assert daemon.get(f"/volumes/{made}")["Options"]["type"] == "none"
+    finally:
+        daemon.docker("volume", "rm", made)
 
 
 def test_pruning_the_system(daemon: Engine, mark: str, name: str) -> None:
