@@ -59,6 +59,7 @@ class Supervisor:
         self._orphans: dict[Key, Record] = {}
         self._busy: set[Key] = set()
         self._waiting: dict[Key, list[Attachment]] = {}
+        self._undoing: dict[Key, list[tuple[Callable[[], None], Callable[[KnarrError], None]]]] = {}
         self._orphanage: Orphans | None = None
         self.notify: Callable[[Packet, Mapping[str, int]], None] = lambda _packet, _fds: None
         self.on_idle: Callable[[], None] = lambda: None
@@ -72,7 +73,9 @@ class Supervisor:
         """Read what an earlier supervisor has left; remove what it had only half done."""
         for record in self._store.records():
             ended = self._store.read_exit(record.key)
-            if record.pid == 0:
+            if record.pid == 0 and record.runtime is not None:
+                self._undo_beside(record)
+            elif record.pid == 0:
                 self._undo(record)
             elif ended is None:
                 self._orphans[record.key] = record
@@ -212,6 +215,9 @@ class Supervisor:
         if key in self._tasks:
             raise FailedPreconditionError(f"container {container_id} is running")
         self._store.folder(key)
+        if key in self._undoing:
+            self._undoing[key].append((done, failed))
+            return
         self._claim(key)
         known = self._ended.get(key)
         record = Record(*key) if known is None else known.record
@@ -344,6 +350,29 @@ class Supervisor:
             self._remove(record)
         except KnarrError as error:
             self._complain(f"clean up {record.key}: {error}")
+
+    def _undo_beside(self, record: Record) -> None:
+        """As ``_undo``, in a worker: the program of another runtime takes its time."""
+        self._busy.add(record.key)
+        waiting = self._undoing[record.key] = []
+
+        def end() -> None:
+            self._busy.discard(record.key)
+            del self._undoing[record.key]
+            self.on_idle()
+
+        def finished(_: None) -> None:
+            end()
+            for done, _failed in waiting:
+                done()
+
+        def not_finished(error: KnarrError) -> None:
+            self._complain(f"clean up {record.key}: {error}")
+            end()
+            for _done, failed in waiting:
+                failed(error)
+
+        self._workers.run(lambda: self._remove(record), finished, not_finished)
 
     def _remove(self, record: Record) -> None:
         if not record.exec_id:
