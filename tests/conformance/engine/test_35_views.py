@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -49,9 +50,10 @@ def test_top_of_one_that_does_not_run(daemon: Engine, name: str) -> None:
     assert "is not running" in done.err
 
 
-@pytest.fixture
-def three(daemon: Engine, name: str) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def three(daemon: Engine) -> Iterator[str]:
     """NAME runs with a volume, a label and a mount; NAME-3 has exited with 3; NAME-n is new."""
+    name = f"v{secrets.token_hex(4)}"
     daemon.docker(
         *("run", "-d", "--name", name, "--network", "none", "-v", f"{name}-v:/data", "-v"),
         *("/tmp:/host", "-l", f"views={name}", "-l", "x", "--expose", "80"),
@@ -78,6 +80,7 @@ def three(daemon: Engine, name: str) -> Iterator[str]:
         ("-a", "N-n N-3 N"),
         ("-n 2", "N-n N-3"),
         ("-l", "N-n"),
+        ("-l -f status=running", "N"),
         ("-f status=exited", "N-3"),
         ("-f status=exited -f status=created", "N-n N-3"),
         ("-f exited=3", ""),
