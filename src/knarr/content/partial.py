@@ -21,6 +21,7 @@ from knarr.oci.digest import Digest, hexdigest
 from knarr.sys import faults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 LASTING_SECONDS = 24 * 3600
@@ -80,6 +81,7 @@ class Partial:
                 done = os.pwrite(self._fd, rest, self.size)
                 self.size += done
                 rest = rest[done:]
+        faults.point("content.partial-written")
 
     def restart(self) -> None:
         """Forget all bytes."""
@@ -102,11 +104,10 @@ class Partial:
         faults.point("content.partial-complete")
 
     def publish(self) -> None:
-        """Make the complete blob one of the store; again is success."""
+        """Make the complete blob one of the store; again is success. See ``PartialBlobs``."""
         with self._lock, translated(f"commit blob {self.digest}"):
             if not self._published:
                 self._path.rename(self._final)
-                sync_directory(self._final.parent)
                 self._published = True
 
     def close(self, *, drop: bool) -> None:
@@ -138,6 +139,13 @@ class PartialBlobs:
             partial = Partial(path, self._blobs / name, digest, limit=size)
             self._open.add(digest)
             return partial
+
+    def publish(self, partials: Iterable[Partial]) -> None:
+        """Make complete blobs those of the store, durably, in one step for the disk."""
+        for partial in partials:
+            partial.publish()
+        with translated("commit blobs"):
+            sync_directory(self._blobs)
 
     def release(self, partial: Partial, *, drop: bool) -> None:
         """End the work on a blob: it may be continued later, unless ``drop``."""

@@ -116,6 +116,12 @@ class BlobStore:
                     found.append(BlobInfo(digest, entry.stat(follow_symlinks=False).st_size))
         return found
 
+    def free_bytes(self) -> int:
+        """How much the disk has room for."""
+        with translated("look at the disk"):
+            found = os.statvfs(self._ingest)
+        return found.f_bavail * found.f_frsize
+
     def recover(self) -> int:
         """Delete what a killed process left staged; returns how many files.
 

@@ -14,8 +14,12 @@ _MOST = 2000
 """Beyond that each byte may give so many; gzip can do 1032, real layers give 2 to 20."""
 
 
+class BombError(ResourceExhaustedError):
+    """A small stream that expands to absurdly much."""
+
+
 class Expanded:
-    """The plain bytes of a stream; raises ResourceExhaustedError when it expands absurdly."""
+    """The plain bytes of a stream; raises BombError when it expands absurdly."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._compressed = CountingReader(stream)
@@ -31,7 +35,5 @@ class Expanded:
         data = self._plain.read(count)
         self._count += len(data)
         if self._count > _FREE and self._count > self._compressed.count * _MOST:
-            raise ResourceExhaustedError(
-                f"the compressed stream expands to more than {_MOST} times its size"
-            )
+            raise BombError(f"the compressed stream expands to more than {_MOST} times its size")
         return data

@@ -35,6 +35,7 @@ def prune(stores: Stores, catalog: Catalog, filters: Filters, in_use: InUse) -> 
                 items.extend(_remove_quietly(stores, name, in_use))
     stores.collector.sweep()  # also what an earlier failure or a removed container left
     freed = sum(sizes.get(digests.ChainID(item.deleted), 0) for item in items)
+    freed += stores.blobs.partial.drop_all()
     return ImagePrune(images_deleted=items or None, space_reclaimed=freed)
 
 

@@ -94,7 +94,7 @@ class ImageStore:
 
     def pull(self, order: Order) -> Pulled:
         """Pull one image by tag or digest; see ``pull.pull``."""
-        from knarr.images import fetching, pull  # no engine needs it before its first pull
+        from knarr.images import fetching, pull  # noqa: PLC0415 - not before the first pull
 
         with self._making:
             if self._fetches is None:
