@@ -20,6 +20,7 @@ WANTED = (
     "bfq",
     "veth",
     "bridge",
+    "quota_v2",
 )
 
 SCRIPT = """\

@@ -121,10 +121,6 @@ def _refuse_unbuilt(wanted: HostConfig) -> None:
         if name != "size":
             raise InvalidArgumentError(f"unknown option {name}")
         limits.parse_size(value)
-        raise InvalidArgumentError(
-            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-            hint="knarr does not set quotas",
-        )
     for request in wanted.device_requests or ():
         wishes = " ".join(f"[{' '.join(words)}]" for words in request.capabilities or ())
         raise InvalidArgumentError(

@@ -19,6 +19,7 @@ from knarr.containers import (
     binds,
     health,
     hostdevices,
+    limits,
     merge,
     names,
     rootview,
@@ -213,7 +214,10 @@ class Creation:
                 )
                 # Those of images that are mounted, too: they stay while the container is there.
                 layers = [*record.layers, *(one for each in record.mounts for one in each.layers)]
-                parts.snapshots.prepare(record.id, record.layers)
+                size = (record.host_config.storage_opt or {}).get("size")
+                parts.snapshots.prepare(
+                    record.id, record.layers, size=limits.parse_size(size) if size else None
+                )
                 faults.point("create.snapshot-made")
                 parts.database.containers.insert(
                     record.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,7 +12,7 @@ from knarr.archive import diff
 from knarr.content.failure import translated
 from knarr.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from knarr.mount import Mount
-from knarr.sys import faults, mount
+from knarr.sys import faults, mount, projectquota
 
 from . import stack
 from .implied import ImpliedDirectories, copy_attributes
@@ -37,6 +38,10 @@ so it can become a layer; an image cannot use them either to read what it may no
 """
 
 
+_PROJECTS = range(1 << 20, 1 << 31)
+"""Numbers of projects that are taken for snapshots; people who number by hand begin at 1."""
+
+
 class OverlaySnapshotter:
     """The snapshotter on overlayfs; see ``Snapshotter``."""
 
@@ -51,7 +56,9 @@ class OverlaySnapshotter:
         # and "tar --one-file-system" would leave them out; xino hides it.
         self._options = (*_OPTIONS, "xino=off" if store.backend == "directory" else "xino=on")
 
-    def prepare(self, key: str, layers: Sequence[DiffID]) -> tuple[Mount, ...]:
+    def prepare(
+        self, key: str, layers: Sequence[DiffID], *, size: int | None = None
+    ) -> tuple[Mount, ...]:
         """See ``Snapshotter``."""
         path = self._path(key)
         with translated(f"cannot prepare snapshot {key}"):
@@ -61,6 +68,8 @@ class OverlaySnapshotter:
             except FileExistsError:
                 raise AlreadyExistsError(f'snapshot "{key}" already exists') from None
             try:
+                if size is not None:
+                    _limit(path, size)
                 (path / "work").mkdir(mode=0o700)
                 upper = path / "upper"
                 upper.mkdir(mode=0o755)
@@ -133,6 +142,7 @@ class OverlaySnapshotter:
     def remove(self, key: str) -> None:
         """See ``Snapshotter``."""
         with translated(f"cannot remove snapshot {key}"):
+            projectquota.lift(self._path(key))
             if self._trash.put(self._path(key)):
                 self._trash.empty_soon()
 
@@ -190,6 +200,21 @@ class OverlaySnapshotter:
             return (now.st_uid, now.st_gid, now.st_mode & 0o7777) != (0, 0, 0o755)
         then = source.stat()
         return (now.st_uid, now.st_gid, now.st_mode) != (then.st_uid, then.st_gid, then.st_mode)
+
+
+def _limit(path: Path, size: int) -> None:
+    """Let a new snapshot have no more than ``size`` bytes."""
+    while True:
+        try:
+            projectquota.limit(path, secrets.choice(_PROJECTS), size)
+        except FileExistsError:
+            continue  # the number is in use
+        except NotImplementedError as error:
+            raise InvalidArgumentError(
+                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+                hint="ext4 with the features quota and project, mounted with prjquota, does too",
+            ) from error
+        return
 
 
 def _sealed(directory: Path) -> int:

@@ -70,10 +70,14 @@ class LayerStore(Protocol):
 class Snapshotter(Protocol):
     """Writable snapshots by key, on stacks of layers (lowest first, as ``rootfs.diff_ids``)."""
 
-    def prepare(self, key: str, layers: Sequence[DiffID]) -> tuple[Mount, ...]:
+    def prepare(
+        self, key: str, layers: Sequence[DiffID], *, size: int | None = None
+    ) -> tuple[Mount, ...]:
         """Make the writable layer ``key`` and mount the layers below it.
 
-        Raises AlreadyExistsError when the key is in use, NotFoundError when a layer is missing.
+        What is written there may take ``size`` bytes; InvalidArgumentError where the file system
+        cannot limit that. Raises AlreadyExistsError when the key is in use, NotFoundError when a
+        layer is missing.
         """
 
     def mounts(
