@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from knarr.cli.flags import FlagRow
 
 GLOBAL_FLAGS: tuple[FlagRow, ...] = (
-    ("config", "", "string", "", "Folder of the client's settings (accepted, not used)"),
+    ("config", "", "string", "", "Folder of the client's settings (logins of registries)"),
     ("context", "c", "string", "", "Name of a context (accepted, not used)"),
     ("debug", "D", "", False, "Show tracebacks of faults in knarr itself"),
     ("host", "H", "list", "", "Address of the engine"),
@@ -84,6 +84,8 @@ def _fail(text: str, code: int) -> int:
 
 
 def _top(flags: Flags, words: list[str]) -> int:
+    if flags.given("config"):
+        posix.environ[b"DOCKER_CONFIG"] = flags.text("config").encode("utf-8", "surrogateescape")
     if flags.on("version"):
         from knarr import __version__
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import time
 
 from knarr.cli.command import CommandError
 from knarr.cli.quantities import human_size
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 _BAR = 50
+_FIRST_RATE = 0.5
+_MOVES = frozenset(("Downloading", "Pushing", "Loading layer"))
 
 
 def show(documents: Iterable[Json], out: TextIO, *, quiet: bool = False) -> None:
@@ -28,6 +31,15 @@ def show(documents: Iterable[Json], out: TextIO, *, quiet: bool = False) -> None
     Errors: ``CommandError`` with the engine's words if one of them is an error.
     """
     screen = _Screen(out) if out.isatty() else None
+    try:
+        _show(documents, out, screen, quiet=quiet)
+    finally:
+        if screen:
+            screen.close()
+        out.flush()
+
+
+def _show(documents: Iterable[Json], out: TextIO, screen: _Screen | None, *, quiet: bool) -> None:
     for document in documents:
         if error := document.get("error") or (document.get("errorDetail") or {}).get("message"):
             raise CommandError(str(error))
@@ -37,7 +49,6 @@ def show(documents: Iterable[Json], out: TextIO, *, quiet: bool = False) -> None
             screen.update(document)
         else:
             _print_plain(document, out)
-    out.flush()
 
 
 def _print_plain(document: Json, out: TextIO) -> None:
@@ -53,40 +64,90 @@ def _print_plain(document: Json, out: TextIO) -> None:
 
 
 class _Screen:
-    """Lines that are drawn again: one for each object, in the order they appeared."""
+    """Lines that are drawn again: one for each object, in the order they appeared.
+
+    Below them stands the sum of all that move bytes, as soon as there are two of them.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._lines: dict[str, int] = {}
+        self._moving: dict[str, _Moving] = {}
+        self._begun = time.monotonic()
 
     def update(self, document: Json) -> None:
         """Show one message in its object's line."""
         if "stream" in document:
-            self._out.write(str(document["stream"]))
-            self._lines.clear()
+            self._plain(str(document["stream"]))
             return
         identifier = document.get("id")
-        text = _line(document)
+        status = str(document.get("status", ""))
         if not identifier:
-            self._out.write(f"{text}\n")
-            self._lines.clear()
+            if status:
+                self._plain(f"{status}\n")
             return
-        known = identifier in self._lines
-        if not known:
+        text = self._line(identifier, status, document.get("progressDetail") or {})
+        if identifier not in self._lines:
             self._lines[identifier] = len(self._lines)
-            self._out.write("\n")
+            self._out.write("\x1b[2K\n")
         up = len(self._lines) - self._lines[identifier]
         self._out.write(f"\x1b[{up}A\r\x1b[2K{identifier}: {text}\x1b[{up}B\r")
+        self._out.write(f"\x1b[2K{self._sum()}\r")
         self._out.flush()
 
+    def close(self) -> None:
+        """Wipe the sum."""
+        if self._moving:
+            self._out.write("\x1b[2K")
 
-def _line(document: Json) -> str:
-    status = str(document.get("status", ""))
-    detail = document.get("progressDetail") or {}
-    current, total = detail.get("current") or 0, detail.get("total") or 0
-    if not current:
-        return status
-    return f"{status} {bar(current, total)}"
+    def _plain(self, text: str) -> None:
+        self.close()
+        self._out.write(text)
+        self._lines.clear()
+        self._moving.clear()
+
+    def _line(self, identifier: str, status: str, detail: Json) -> str:
+        current, total = detail.get("current") or 0, detail.get("total") or 0
+        moving = self._moving.get(identifier)
+        if not current:
+            if moving is not None:
+                moving.done = moving.total
+            return status
+        if status not in _MOVES:
+            return f"{status} {bar(current, total)}"
+        if moving is None:
+            moving = self._moving[identifier] = _Moving(current)
+        moving.done, moving.total = current, total
+        return f"{status} {bar(current, total)}{moving.rate()}"
+
+    def _sum(self) -> str:
+        if len(self._moving) < 2:
+            return ""
+        done = sum(each.done for each in self._moving.values())
+        total = sum(each.total for each in self._moving.values())
+        moved = done - sum(each.first for each in self._moving.values())
+        shown = f"Total: {human_size(done)}/{human_size(total)}"
+        return shown + _rate(moved, time.monotonic() - self._begun)
+
+
+class _Moving:
+    """An object whose bytes are on their way."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.done = first
+        self.total = 0
+        self._begun = time.monotonic()
+
+    def rate(self) -> str:
+        """How fast it is, when that can be told."""
+        return _rate(self.done - self.first, time.monotonic() - self._begun)
+
+
+def _rate(moved: int, seconds: float) -> str:
+    if seconds < _FIRST_RATE or moved <= 0:
+        return ""
+    return f"  {human_size(int(moved / seconds))}/s"
 
 
 def bar(current: int, total: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
+    "manifest": "Show manifests on registries",
     "network": "Manage networks",
     "registry": "Run a registry of images",
     "system": "Manage the engine",
@@ -49,6 +50,8 @@ _IMAGE = {
     "load": "Load images from an archive",
     "ls": "List images",
     "prune": "Remove images that are not used",
+    "pull": "Fetch an image from a registry",
+    "push": "Send an image to a registry",
     "rm": "Remove images",
     "save": "Write images to an archive",
     "tag": "Give an image a further name",
@@ -70,10 +73,12 @@ _NETWORK = {
     "inspect": "Show all that is known of networks",
     "ls": "List networks",
 }
+_MANIFEST = {"inspect": "Show the manifest of an image on its registry"}
 _REGISTRY = {"serve": "Serve a registry of images"}
 CHILDREN: dict[str, dict[str, str]] = {
     "container": _CONTAINER,
     "image": _IMAGE,
+    "manifest": _MANIFEST,
     "network": _NETWORK,
     "registry": _REGISTRY,
     "system": _SYSTEM,
@@ -83,6 +88,7 @@ SYNONYMS = {
     "container": {"list": "ls", "ps": "ls", "remove": "rm"},
     "image": {"list": "ls", "remove": "rm"},
     "network": {"list": "ls"},
+    "manifest": {},
     "registry": {},
     "system": {},
     "volume": {"list": "ls", "remove": "rm"},
@@ -91,11 +97,17 @@ SYNONYMS = {
 SHORT = {
     **{name: f"container.{name}" for name in _CONTAINER if name not in ("inspect", "ls", "prune")},
     "ps": "container.ls",
-    **{name: f"image.{name}" for name in ("history", "import", "load", "save", "tag")},
+    **{
+        name: f"image.{name}"
+        for name in ("history", "import", "load", "pull", "push", "save", "tag")
+    },
     "images": "image.ls",
     "rmi": "image.rm",
     **{name: f"system.{name}" for name in ("events", "info")},
     "inspect": "inspect",
+    "login": "login",
+    "logout": "logout",
+    "search": "search",
     "version": "version",
     "daemon": "daemon",
 }
@@ -106,6 +118,9 @@ FILES = {"image.import": "image.import_"}
 
 ALONE = {
     "inspect": "Show all that is known of containers, images, networks, volumes",
+    "login": "Remember who you are on a registry",
+    "logout": "Forget who you are on a registry",
+    "search": "Search a registry for images",
     "version": "Show the versions of knarr and the engine",
     "daemon": "Run the engine",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.api.registry import AuthResponse, Descriptor, DistributionInspect, SearchResult
-from knarr.errors import InvalidArgumentError, UnauthenticatedError
+from knarr.errors import InvalidArgumentError, KnarrError, UnauthenticatedError
 from knarr.oci import image_config, reference
 from knarr.oci.descriptor import IMAGE_CONFIGS
 from knarr.oci.manifest import Index, Manifest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _USUAL_RESULTS = 25
 _MOST_RESULTS = 100
+_NO_SEARCH = "Unexpected status code 404"
 _TRUE = frozenset({"1", "true"})
 _FALSE = frozenset({"0", "false"})
 _KNOWN = frozenset({"is-automated", "is-official", "stars"})
@@ -89,7 +90,12 @@ class Registries:
         if not 1 <= count <= _MOST_RESULTS:
             raise InvalidArgumentError(f"Limit {limit} is outside the range of [1, 100]")
         remotes = self._parts.remotes
-        found = await self._parts.workers.bulk(lambda: remotes.search(term, count, credentials))
+        try:
+            found = await self._parts.workers.bulk(lambda: remotes.search(term, count, credentials))
+        except KnarrError as error:
+            if error.message == _NO_SEARCH:
+                error.hint = "this registry cannot be searched"
+            raise
         results = (
             SearchResult(
                 star_count=each.star_count,
