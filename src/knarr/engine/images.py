@@ -15,6 +15,7 @@ from knarr.images import ContainerUse, Description
 from knarr.oci import platform as platforms
 
 from . import about
+from .pulling import Pulling
 from .pushing import Pushing
 from .workers import readable
 
@@ -86,6 +87,18 @@ class Images:
         for name in names:
             await self._publish("save", name)
         return parts.workers.iterate(work)
+
+    async def pull(
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> AsyncIterator[Progress]:
+        """Pull a tag or digest, or without one all tags; see ``pulling``."""
+        pulling = Pulling(self._parts)
+        return pulling.pull(name, tag=tag, platform=platform, credentials=credentials)
 
     async def push(
         self,

@@ -233,6 +233,17 @@ class ImageService(Protocol):
         """An archive of these images; an unknown name is raised before the first chunk."""
         ...
 
+    async def pull(
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> AsyncIterator[images.Progress]:
+        """Pull a tag or digest, or without one all tags; a late error is raised by the iterator."""
+        ...
+
     async def push(
         self,
         name: str,

@@ -89,11 +89,8 @@ async def save(call: Call) -> web.StreamResponse:
 
 async def create(call: Call) -> web.StreamResponse:
     """``POST /images/create``: import with ``fromSrc``, pull with ``fromImage``."""
-    if not call.text("fromSrc"):
-        raise UnimplementedError(
-            "pulling images from a registry is not implemented yet",
-            hint="load an archive instead",
-        )
+    if call.text("fromImage"):
+        return await _pull(call)
     if call.text("fromSrc") != "-":
         raise UnimplementedError("importing from a URL is not implemented", hint="send the archive")
     repo, name_tag = call.text("repo"), call.text("tag")
@@ -103,6 +100,16 @@ async def create(call: Call) -> web.StreamResponse:
         changes=call.request.query.getall("changes", []),
         message=call.text("message"),
         platform=call.text("platform") or None,
+    )
+    return await responses.progress(call, messages)
+
+
+async def _pull(call: Call) -> web.StreamResponse:
+    messages = await call.engine.images.pull(
+        call.text("fromImage"),
+        tag=call.text("tag"),
+        platform=_platform(call),
+        credentials=credentials.of(call),
     )
     return await responses.progress(call, messages)
 

@@ -145,14 +145,12 @@ def _with_tag(image: str) -> str:
 
 
 def _pull(call: Call, image: str) -> None:
-    import knarr.cli.progress as progress
+    from knarr.cli.image import pull
+    from knarr.oci import reference
 
-    name, _, tag = _with_tag(image).rpartition("@" if "@" in image else ":")
-    query = [("fromImage", name), ("tag", tag)]
-    if platform := call.flags.text("platform"):
-        query.append(("platform", platform))
-    documents = call.session.stream("POST", "/images/create", query)
-    progress.show(documents, sys.stderr, quiet=call.flags.on("quiet"))
+    name = reference.parse_normalized(image).with_default_tag()
+    platform = call.flags.text("platform")
+    pull.fetch(call, name, platform, sys.stderr, quiet=call.flags.on("quiet"))
 
 
 COMMAND = Command(
