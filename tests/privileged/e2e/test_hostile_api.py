@@ -105,7 +105,6 @@ BODIES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/networks/create", {"Name": "n1", "Driver": "bridge", "IPAM": {"Config": [{}]}}),
     ("POST", "/exec/nosuch/start", {"Detach": True, "Tty": False, "ConsoleSize": [1, 1]}),
     ("POST", "/commit?container=target&repo=made", {"Cmd": ["x"], "Labels": {"a": "b"}}),
-    ("POST", "/auth", {"username": "a", "password": "b", "serveraddress": "c"}),
 )
 QUERIES = (
     ("GET", "/containers/json", {"all": "1", "limit": "2", "size": "0", "filters": "{}"}),

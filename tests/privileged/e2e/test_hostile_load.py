@@ -179,7 +179,8 @@ def test_two_thousand_execs(loaded: Engine) -> None:
             kept.request("POST", "/containers/bystander/exec", body, JSON)
             key = json.loads(kept.getresponse().read())["Id"]
             status, out = loaded.api("POST", f"/exec/{key}/start", {"Detach": False})
-            assert (status, out[8:]) == (200, b"%d\n" % number)
+            told = loaded.api("GET", f"/exec/{key}/json"), loaded.log.read_text()[-2000:]
+            assert (status, out[8:]) == (200, b"%d\n" % number), told
         kept.close()
 
     some(0)
