@@ -7,7 +7,7 @@ import sys
 
 from knarr.cli.command import Command, CommandError
 from knarr.client.credentials import keychain
-from knarr.client.credentials.entry import HUB_KEY, Entry, key_of_server
+from knarr.client.credentials.login import HUB_KEY, Login, key_of_server
 from knarr.errors import KnarrError
 
 TYPE_CHECKING = False
@@ -27,9 +27,9 @@ def execute(call: Call) -> int:
     if flags.given("password"):
         _warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
     if flags.on("password-stdin"):
-        entry = Entry(username, _from_input())
+        entry = Login(username, _from_input())
     elif flags.given("password") and username:
-        entry = Entry(username, flags.text("password"))
+        entry = Login(username, flags.text("password"))
     else:
         known = _known(key)
         if known and not username and not flags.given("password"):
@@ -53,15 +53,15 @@ def _check(call: Call) -> None:
         raise CommandError("the --password-stdin option requires --username to be set")
 
 
-def _known(key: str) -> Entry:
+def _known(key: str) -> Login:
     try:
         return keychain.find(key)
     except (KnarrError, OSError) as error:
         _warn(f"WARNING: {error}")
-        return Entry()
+        return Login()
 
 
-def _log_in(call: Call, key: str, entry: Entry, *, is_new: bool) -> bool:
+def _log_in(call: Call, key: str, entry: Login, *, is_new: bool) -> bool:
     """Check and keep; what is known already may fail without an error."""
     body = {
         "username": entry.username,
@@ -78,12 +78,12 @@ def _log_in(call: Call, key: str, entry: Entry, *, is_new: bool) -> bool:
         return False
     token = str(answer.get("IdentityToken") or "")
     if is_new or token:
-        _keep(key, Entry(entry.username, "", token) if token else entry)
+        _keep(key, Login(entry.username, "", token) if token else entry)
     print(answer.get("Status") or "Login Succeeded")
     return True
 
 
-def _keep(key: str, entry: Entry) -> None:
+def _keep(key: str, entry: Login) -> None:
     kept = keychain.keep(key, entry)
     if not kept.helper:
         _warn(
@@ -100,7 +100,7 @@ def _from_input() -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _asked(key: str, username: str, password: str) -> Entry:
+def _asked(key: str, username: str, password: str) -> Login:
     """What the person at the terminal says; raises ``CommandError``."""
     if not os.isatty(0):
         raise CommandError(_NO_TERMINAL)
@@ -117,7 +117,7 @@ def _asked(key: str, username: str, password: str) -> Entry:
         password = getpass("Password: ")
     if not password:
         raise CommandError("Error: Password Required")
-    return Entry(username, password)
+    return Login(username, password)
 
 
 def _line(prompt: str) -> str:

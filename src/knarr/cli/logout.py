@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from knarr.cli.command import Command, CommandError
 from knarr.client.credentials import keychain
-from knarr.client.credentials.entry import key_of_server
+from knarr.client.credentials.login import key_of_server
 from knarr.errors import KnarrError
 
 TYPE_CHECKING = False

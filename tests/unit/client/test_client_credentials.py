@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from knarr.client.credentials import configfile, keychain
-from knarr.client.credentials.entry import HUB_KEY, Entry, key_of_image, key_of_server
 from knarr.client.credentials.helper import Helper
+from knarr.client.credentials.login import HUB_KEY, Login, key_of_image, key_of_server
 from knarr.errors import InvalidArgumentError, UnavailableError
 
 HELPER = f"""#!{sys.executable} -I
@@ -132,24 +132,24 @@ def test_an_address_means_a_registry(address: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("auths", "expected"),
     [
-        ({"h:1": {"auth": pair("a:b:c")}}, Entry("a", "b:c")),
-        ({"https://h:1/v1/": {"auth": pair("a:b")}}, Entry("a", "b")),
-        ({"h:1": {"username": "a", "password": "b"}}, Entry("a", "b")),
-        ({"h:1": {"auth": pair("a:"), "identitytoken": "t"}}, Entry("a", "", "t")),
-        ({"h:1": {}}, Entry()),
-        ({"other": {"auth": pair("a:b")}}, Entry()),
-        ({}, Entry()),
-        ([], Entry()),
+        ({"h:1": {"auth": pair("a:b:c")}}, Login("a", "b:c")),
+        ({"https://h:1/v1/": {"auth": pair("a:b")}}, Login("a", "b")),
+        ({"h:1": {"username": "a", "password": "b"}}, Login("a", "b")),
+        ({"h:1": {"auth": pair("a:"), "identitytoken": "t"}}, Login("a", "", "t")),
+        ({"h:1": {}}, Login()),
+        ({"other": {"auth": pair("a:b")}}, Login()),
+        ({}, Login()),
+        ([], Login()),
     ],
     ids=["auth", "url", "fields", "token", "elsewhere", "other", "none", "no-object"],
 )
-def test_the_file_is_read_as_docker_does(place: Place, auths: object, expected: Entry) -> None:
+def test_the_file_is_read_as_docker_does(place: Place, auths: object, expected: Login) -> None:
     place.write({"auths": auths})
     assert keychain.find("h:1") == expected
 
 
 def test_no_file_is_nobody(place: Place) -> None:
-    assert keychain.find("h") == Entry()
+    assert keychain.find("h") == Login()
     assert keychain.headers("h/a") == []
 
 
@@ -169,7 +169,7 @@ def test_a_login_without_keyring_goes_to_the_file(place: Place) -> None:
         {"psFormat": "x", "auths": {"other": {"auth": pair("o:p")}}, "HttpHeaders": {"a": "b"}}
     )
     place.config.chmod(0o644)
-    kept = keychain.keep("h:1", Entry("alice", "pä:ss"))
+    kept = keychain.keep("h:1", Login("alice", "pä:ss"))
     assert (kept.helper, kept.path) == ("", place.config)
     assert stat.S_IMODE(place.config.stat().st_mode) == 0o600
     content = place.read()
@@ -178,7 +178,7 @@ def test_a_login_without_keyring_goes_to_the_file(place: Place) -> None:
         "other": {"auth": pair("o:p")},
         "h:1": {"auth": pair("alice:pä:ss")},
     }
-    assert keychain.find("h:1") == Entry("alice", "pä:ss")
+    assert keychain.find("h:1") == Login("alice", "pä:ss")
     assert [each.name for each in place.config.parent.iterdir()] == ["config.json"]
 
 
@@ -187,13 +187,13 @@ def test_a_link_stays_a_link(place: Place, tmp_path: Path) -> None:
     real.write_text("{}")
     place.config.parent.mkdir()
     place.config.symlink_to(real)
-    keychain.keep("h", Entry("a", "b"))
+    keychain.keep("h", Login("a", "b"))
     assert place.config.is_symlink()
     assert "h" in real.read_text()
 
 
 def test_an_identity_token_takes_the_place_of_the_password(place: Place) -> None:
-    keychain.keep("h.x", Entry("alice", "", "tok"))
+    keychain.keep("h.x", Login("alice", "", "tok"))
     assert place.read()["auths"] == {"h.x": {"auth": pair("alice:"), "identitytoken": "tok"}}
     name, value = keychain.headers("h.x/a")[0]
     assert name == "X-Registry-Auth"
@@ -207,12 +207,12 @@ def test_an_identity_token_takes_the_place_of_the_password(place: Place) -> None
 def test_the_configured_store_keeps_the_secret(place: Place) -> None:
     place.helper("mine")
     place.write({"credsStore": "mine"})
-    assert keychain.keep("h", Entry("alice", "secret")).helper == "mine"
+    assert keychain.keep("h", Login("alice", "secret")).helper == "mine"
     assert "secret" not in place.config.read_text()
     assert place.read()["auths"] == {"h": {}}
-    assert keychain.find("h") == Entry("alice", "secret")
+    assert keychain.find("h") == Login("alice", "secret")
     assert keychain.forget("h")
-    assert keychain.find("h") == Entry()
+    assert keychain.find("h") == Login()
     assert json.loads(place.store.read_text()) == {}
 
 
@@ -220,18 +220,18 @@ def test_a_registry_may_have_a_helper_of_its_own(place: Place) -> None:
     place.helper("mine")
     place.store.write_text(json.dumps({"h": ["<token>", "tok"]}))
     place.write({"credHelpers": {"h": "mine"}, "auths": {"other": {"auth": pair("a:b")}}})
-    assert keychain.find("h") == Entry(identity_token="tok")
-    assert keychain.find("other") == Entry("a", "b")
+    assert keychain.find("h") == Login(identity_token="tok")
+    assert keychain.find("other") == Login("a", "b")
 
 
 def test_a_keyring_that_works_is_found(place: Place) -> None:
     place.helper("secretservice")
     place.write({"auths": {"h": {"auth": pair("old:secret")}, "other": {"auth": pair("a:b")}}})
-    assert keychain.keep("h", Entry("alice", "secret")).helper == "secretservice"
+    assert keychain.keep("h", Login("alice", "secret")).helper == "secretservice"
     content = place.read()
     assert content["credHelpers"] == {"h": "secretservice"}
     assert content["auths"] == {"h": {}, "other": {"auth": pair("a:b")}}
-    assert keychain.find("h") == Entry("alice", "secret")
+    assert keychain.find("h") == Login("alice", "secret")
 
 
 @pytest.mark.parametrize("with_program", [True, False], ids=["with-pass", "without-pass"])
@@ -244,13 +244,13 @@ def test_pass_needs_its_program(place: Place, *, with_program: bool) -> None:
 
 def test_a_keyring_that_does_not_answer_is_not_used(place: Place) -> None:
     place.helper("secretservice", "#!/bin/sh\necho Cannot autolaunch D-Bus\nexit 1\n")
-    assert keychain.keep("h", Entry("alice", "secret")).helper == ""
+    assert keychain.keep("h", Login("alice", "secret")).helper == ""
 
 
 def test_a_configured_helper_that_fails_keeps_nothing(place: Place) -> None:
     place.write({"credsStore": "gone"})
     with pytest.raises(UnavailableError, match="docker-credential-gone: executable file not found"):
-        keychain.keep("h", Entry("alice", "secret"))
+        keychain.keep("h", Login("alice", "secret"))
     assert place.read() == {"credsStore": "gone"}
 
 
@@ -280,13 +280,13 @@ def test_a_helper_is_no_path() -> None:
 
 
 def test_an_entry_shows_no_secret() -> None:
-    entry = Entry("alice", "p", "i", "r")
-    assert f"{entry!r} {entry}" == "Entry(username='alice') Entry(username='alice')"
+    entry = Login("alice", "p", "i", "r")
+    assert f"{entry!r} {entry}" == "Login(username='alice') Login(username='alice')"
 
 
 def test_logins_at_the_same_time_lose_nothing(place: Place) -> None:
     threads = [
-        threading.Thread(target=keychain.keep, args=(f"h{number}", Entry("a", "b")))
+        threading.Thread(target=keychain.keep, args=(f"h{number}", Login("a", "b")))
         for number in range(12)
     ]
     for thread in threads:
@@ -299,6 +299,6 @@ def test_logins_at_the_same_time_lose_nothing(place: Place) -> None:
 def test_an_error_leaves_the_file_as_it_was(place: Place) -> None:
     place.write({"auths": {}})
     with contextlib.suppress(RuntimeError), configfile.changing() as config:
-        config.set("h", Entry("a", "b"))
+        config.set("h", Login("a", "b"))
         raise RuntimeError
     assert place.read() == {"auths": {}}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knarr.client.address import variable
-from knarr.client.credentials.entry import Entry, decode_pair, encode_pair, host_of
+from knarr.client.credentials.login import Login, decode_pair, encode_pair, host_of
 from knarr.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ConfigFile:
         """Whether a secret stands in the file."""
         return any(self._entry(each) for each in self.keys())
 
-    def find(self, key: str) -> Entry:
+    def find(self, key: str) -> Login:
         """The user that the file knows for a registry; empty for none.
 
         Raises InvalidArgumentError when what stands there cannot be understood.
@@ -77,9 +77,9 @@ class ConfigFile:
                 found = self._entry(each)
                 if found:
                     return found
-        return Entry()
+        return Login()
 
-    def set(self, key: str, entry: Entry | None) -> None:
+    def set(self, key: str, entry: Login | None) -> None:
         """Know this user; None: only that a helper knows one."""
         auths = self._content.setdefault("auths", {})
         for each in [name for name in auths if host_of(name) == key]:
@@ -102,10 +102,10 @@ class ConfigFile:
         found = self._content.get(name)
         return found if isinstance(found, dict) else {}
 
-    def _entry(self, key: str) -> Entry:
+    def _entry(self, key: str) -> Login:
         raw = self._map("auths").get(key)
         if not isinstance(raw, dict):
-            return Entry()
+            return Login()
         username, password = _text(raw.get("username")), _text(raw.get("password"))
         if raw.get("auth"):
             try:
@@ -113,7 +113,7 @@ class ConfigFile:
             except ValueError as error:
                 raise InvalidArgumentError(f'{error}: "{self.path}", registry "{key}"') from error
         tokens = _text(raw.get("identitytoken")), _text(raw.get("registrytoken"))
-        return Entry(username, password, *tokens)
+        return Login(username, password, *tokens)
 
     def text(self) -> str:
         """The whole file, as Docker writes it."""
@@ -179,7 +179,7 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _as_json(entry: Entry) -> dict[str, str]:
+def _as_json(entry: Login) -> dict[str, str]:
     pair = encode_pair(entry.username, entry.password)
     return {
         "auth": pair,

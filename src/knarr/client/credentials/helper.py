@@ -19,7 +19,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from knarr.client.credentials.entry import Entry
+from knarr.client.credentials.login import Login
 from knarr.errors import InvalidArgumentError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -43,18 +43,18 @@ class Helper:
         self._program = PREFIX + name
         self._patience = patience
 
-    def get(self, key: str) -> Entry:
+    def get(self, key: str) -> Login:
         """The user of a registry; empty for none. Raises ``UnavailableError``."""
         try:
             found = self._object(self._run("get", key.encode()))
         except NotFoundError:
-            return Entry()
+            return Login()
         username, secret = str(found.get("Username", "")), str(found.get("Secret", ""))
         if username == _TOKEN_USER:
-            return Entry(identity_token=secret)
-        return Entry(username, secret)
+            return Login(identity_token=secret)
+        return Login(username, secret)
 
-    def store(self, key: str, entry: Entry) -> None:
+    def store(self, key: str, entry: Login) -> None:
         """Keep the user of a registry. Raises ``UnavailableError``."""
         username, secret = entry.username, entry.password
         if entry.identity_token:

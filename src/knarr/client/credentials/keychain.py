@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.client.credentials import configfile
-from knarr.client.credentials.entry import Entry, key_of_image
 from knarr.client.credentials.helper import PREFIX, Helper
+from knarr.client.credentials.login import Login, key_of_image
 from knarr.errors import KnarrError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Kept(NamedTuple):
     helper: str
 
 
-def find(key: str) -> Entry:
+def find(key: str) -> Login:
     """The user of a registry; empty for none.
 
     Raises InvalidArgumentError for a damaged file, UnavailableError for a helper that fails.
@@ -39,7 +39,7 @@ def find(key: str) -> Entry:
     return found or config.find(key)
 
 
-def keep(key: str, entry: Entry) -> Kept:
+def keep(key: str, entry: Login) -> Kept:
     """Remember the user of a registry: with the helper that is configured, else with one that works
     here, else in the file. Raises as ``find``.
     """
@@ -75,21 +75,22 @@ def detect() -> str:
     return ""
 
 
-def headers(image: str, warn: Callable[[str], None] = lambda text: None) -> list[tuple[str, str]]:
+def headers(
+    image: str,
+    warn: Callable[[str], None] = lambda text: None,
+    *,
+    login: Login | None = None,
+) -> list[tuple[str, str]]:
     """What to send with a request about an image, so that its registry knows the user.
 
-    ``warn`` is told why nothing is known, when that is because something failed.
+    ``login`` is who that is, where the caller knows. ``warn`` is told why nothing is known, when
+    that is because something failed.
     """
-    return headers_of_key(key_of_image(image), warn)
-
-
-def headers_of_key(
-    key: str, warn: Callable[[str], None] = lambda text: None
-) -> list[tuple[str, str]]:
-    """As ``headers``, for a registry."""
-    try:
-        entry = find(key)
-    except (KnarrError, OSError) as error:
-        warn(f"WARNING: {error}")
-        entry = Entry()
-    return [entry.header(key)] if entry else []
+    key = key_of_image(image)
+    if login is None:
+        try:
+            login = find(key)
+        except (KnarrError, OSError) as error:
+            warn(f"WARNING: {error}")
+            return []
+    return [login.header(key)] if login else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from knarr.client.credentials import keychain
 from knarr.errors import NotFoundError
 from knarr.sdk.core import images as requests
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         ImageSummary,
         Progress,
     )
+    from knarr.client.credentials.login import Login
     from knarr.sdk.core.request import Filters
 
     from .transport import Transport
@@ -121,6 +124,27 @@ class AsyncImages:
     def load_stream(self, archive: Source, *, platform: str = "") -> AsyncStream[Progress]:
         """As ``load``, and tell how far it is. An error is raised when its line comes."""
         return AsyncStream(self._transport, requests.load(platform=platform), archive)
+
+    async def push(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> str:
+        """Send a tag of an image, or with ``every`` all tags of its repository, to its registry.
+
+        The digest of what was sent last. ``login``: who asks; else what Docker's configuration and
+        its credential helpers know. Raises ``PermissionDeniedError`` and others.
+        """
+        async with await self.push_stream(
+            name, every=every, platform=platform, login=login
+        ) as lines:
+            return requests.pushed([line async for line in lines])
+
+    async def push_stream(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> AsyncStream[Progress]:
+        """As ``push``, and tell how far it is. An error is raised when its line comes."""
+        headers = await asyncio.to_thread(keychain.headers, name, login=login)
+        wanted = requests.push(name, every=every, platform=platform, headers=headers)
+        return AsyncStream(self._transport, wanted)
 
     def save(self, names: Sequence[str], *, platform: str = "") -> AsyncByteStream:
         """Images as one archive that ``load`` takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from knarr.client.credentials import keychain
 from knarr.errors import NotFoundError
 from knarr.sdk.core import failures
 from knarr.sdk.core import images as requests
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ImageSummary,
         Progress,
     )
+    from knarr.client.credentials.login import Login
     from knarr.sdk.core.request import Filters
     from knarr.sdk.sources import Source
 
@@ -144,6 +146,25 @@ class Images:
         """As ``load``, and tell how far it is. An error is raised when its line comes."""
         wanted = requests.load(platform=platform)
         return streams.open_stream(self._transport, wanted, Pieces(archive))
+
+    def push(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> str:
+        """Send a tag of an image, or with ``every`` all tags of its repository, to its registry.
+
+        The digest of what was sent last. ``login``: who asks; else what Docker's configuration and
+        its credential helpers know. Raises ``PermissionDeniedError`` and others.
+        """
+        with self.push_stream(name, every=every, platform=platform, login=login) as lines:
+            return requests.pushed(lines)
+
+    def push_stream(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> Stream[Progress]:
+        """As ``push``, and tell how far it is. An error is raised when its line comes."""
+        headers = keychain.headers(name, login=login)
+        wanted = requests.push(name, every=every, platform=platform, headers=headers)
+        return streams.open_stream(self._transport, wanted)
 
     def save(self, names: Sequence[str], *, platform: str = "") -> ByteStream:
         """Images as one archive that ``load`` takes."""

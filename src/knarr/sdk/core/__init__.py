@@ -18,6 +18,7 @@ from knarr.api.mounts import (
     VolumeOptions,
 )
 from knarr.client.connection import NoEngineError
+from knarr.client.credentials.login import Login
 
 from .failures import CommandFailedError, EngineTimeoutError
 from .options import ContainerOptions, ExecOptions, LimitOptions
@@ -34,6 +35,7 @@ __all__ = [
     "ImageOptions",
     "LimitOptions",
     "Line",
+    "Login",
     "Mount",
     "NoEngineError",
     "Output",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from knarr.api.images import (
     DeleteItem,
     HistoryItem,
@@ -14,7 +16,8 @@ from knarr.api.images import (
     Progress,
 )
 from knarr.client import paths
-from knarr.errors import UnavailableError
+from knarr.errors import InvalidArgumentError, UnavailableError
+from knarr.oci import reference
 
 from . import decoders
 from .request import Operation, Request, Streaming, filters, many, message, nothing, query
@@ -84,6 +87,43 @@ def save(names: Sequence[str], *, platform: str) -> Streaming[bytes]:
     """Images as one archive."""
     parameters = (*(("names", name) for name in names), *query({"platform": platform}))
     return Streaming(Request("GET", "/images/get", parameters), decoders.raw)
+
+
+def push(
+    name: str, *, every: bool, platform: str, headers: Sequence[tuple[str, str]]
+) -> Streaming[Progress]:
+    """Send a tag, or all tags of a repository, to its registry; ``headers`` say who asks.
+
+    Errors: ``InvalidArgumentError`` for what is no name to push.
+    """
+    parsed = reference.parse_normalized(name)
+    if parsed.digest is not None:
+        raise InvalidArgumentError("cannot push a digest reference")
+    if every and parsed.tag is not None:
+        raise InvalidArgumentError("all tags were asked for, but the name has one")
+    tag = "" if every else parsed.with_default_tag().tag
+    wanted = _platform(platform) if platform else ""
+    request = Request(
+        "POST",
+        paths.image(parsed.familiar_name, "push"),
+        query({"tag": tag, "platform": wanted}),
+        more_headers=tuple(headers),
+    )
+    return Streaming(request, decoders.progress)
+
+
+def pushed(lines: Iterable[Progress]) -> str:
+    """The digest of the last tag that was sent; ``UnavailableError`` if it is not told."""
+    digests = [line.aux.digest for line in lines if line.aux is not None and line.aux.digest]
+    if not digests:
+        raise UnavailableError("the engine did not say what it pushed")
+    return digests[-1]
+
+
+def _platform(text: str) -> str:
+    """A platform as the API takes it where several are sent: JSON."""
+    names = ("os", "architecture", "variant")
+    return msgspec.json.encode(dict(zip(names, text.split("/"), strict=False))).decode()
 
 
 def import_(

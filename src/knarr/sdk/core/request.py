@@ -41,6 +41,7 @@ class Request(NamedTuple):
     body: bytes = b""
     content_type: str = ""
     upgrade: bool = False
+    more_headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def target(self) -> str:
@@ -52,6 +53,7 @@ class Request(NamedTuple):
     def headers(self) -> list[tuple[str, str]]:
         """All but those of the connection and the length."""
         headers = [("Content-Type", self.content_type)] if self.content_type else []
+        headers += self.more_headers
         if self.upgrade:
             headers += [("Connection", "Upgrade"), ("Upgrade", "tcp")]
         return headers

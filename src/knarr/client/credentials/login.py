@@ -14,7 +14,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({"", HUB, "index.docker.io", "registry-1.docker.io", HUB_KEY})
 
 
-class Entry(NamedTuple):
+class Login(NamedTuple):
     """A user of one registry; its text shows no secret.
 
     ``identity_token`` stands for the password where a registry gave one at the login.
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     registry_token: str = ""
 
     def __repr__(self) -> str:
-        return f"Entry(username={self.username!r})"
+        return f"Login(username={self.username!r})"
 
     def __bool__(self) -> bool:
         return any(tuple(self))
