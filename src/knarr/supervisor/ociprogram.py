@@ -41,6 +41,7 @@ _GONE = (
     "in the stopped state",
     "not paused",
     "in state running",
+    "in state stopped",
 )
 
 

@@ -189,7 +189,7 @@ class Supervisor:
             try:
                 if number != _SIGKILL:
                     raise error
-                task.kill(number)
+                self.task(key).kill(number)  # it may have ended meanwhile
             except KnarrError as still:
                 failed(still)
             else:
