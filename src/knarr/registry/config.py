@@ -10,6 +10,17 @@
     audit = "/var/log/registry-audit.log"
     database = "postgresql://..."     # instead of a file in the root: several servers share it
 
+    [storage]                         # instead of files in the root
+    driver = "s3"
+    endpoint = "s3.example:9000"
+    bucket = "registry"               # must exist
+    prefix = "images/"
+    region = "us-east-1"
+    secure = true                     # TLS
+    ca = "/etc/.../ca.pem"            # instead of the system's
+    access-key = "..."                # else AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+    secret-key-file = "/etc/.../s3.secret"
+
     [tls]
     certificate = "/etc/.../server.pem"
     key = "/etc/.../server.key"
@@ -56,12 +67,13 @@ from __future__ import annotations
 import ssl
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from knarr.errors import InvalidArgumentError
 from knarr.registry.access.roles import Rule, pattern
+from knarr.registry.storage.place import S3Place
 from knarr.registry.upkeep.retention import RetentionRule
 
 if TYPE_CHECKING:
@@ -77,6 +89,41 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: str
     key: str
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Where blobs are: files of the root, or a bucket."""
+
+    driver: Literal["files", "s3"] = "files"
+    endpoint: str = ""
+    bucket: str = ""
+    prefix: str = ""
+    region: str = "us-east-1"
+    secure: bool = True
+    ca: str = ""
+    access_key: str = ""
+    secret_key_file: str = ""
+
+    def place(self) -> S3Place:
+        """The bucket. Raises ``InvalidArgumentError``."""
+        if not self.endpoint or not self.bucket:
+            raise InvalidArgumentError("storage in S3 needs an endpoint and a bucket")
+        if self.access_key and not self.secret_key_file:
+            raise InvalidArgumentError("storage: access-key needs a secret-key-file")
+        try:
+            secret = Path(self.secret_key_file).read_text().strip() if self.access_key else ""
+        except (OSError, ValueError) as error:
+            raise InvalidArgumentError(f'cannot read "{self.secret_key_file}": {error}') from error
+        return S3Place(
+            self.endpoint,
+            self.bucket,
+            self.prefix,
+            region=self.region,
+            secure=self.secure,
+            access_key=self.access_key,
+            secret_key=secret,
+            ca=self.ca,
+        )
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +163,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     listen: str = "127.0.0.1:5000"
     root: str = "/var/lib/knarr-registry"
     largest_blob: int = 1 << 40
+    storage: Storage = Storage()
     tls: Tls | None = None
     public_url: str = ""
     audit: str = ""

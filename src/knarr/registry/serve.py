@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from knarr.registry.config import AccessConfig, Config
     from knarr.registry.metadata import Metadata
+    from knarr.registry.storage import Driver
 
 _log = logging.getLogger(__name__)
 _END_SECONDS = 10.0
@@ -41,7 +42,7 @@ def open_registry(chosen: Config) -> App:
     root = Path(chosen.root)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        driver = FileDriver(root)
+        driver = _storage(chosen, root)
     except OSError as error:
         raise UnavailableError(f'cannot open registry "{root}": {error.strerror}') from error
     rules = Rules(
@@ -61,6 +62,14 @@ def open_registry(chosen: Config) -> App:
     if chosen.access is not None:
         app.access = _access(chosen.access, root, app)
     return app
+
+
+def _storage(chosen: Config, root: Path) -> Driver:
+    if chosen.storage.driver == "files":
+        return FileDriver(root)
+    from knarr.registry.storage.s3 import S3Driver  # noqa: PLC0415 - it loads urllib3
+
+    return S3Driver(chosen.storage.place())
 
 
 def _database(chosen: Config, root: Path) -> Metadata:

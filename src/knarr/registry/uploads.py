@@ -59,6 +59,12 @@ class Upload:
         """Make all that was appended durable, so that the size may be told."""
         self._driver.sync(self.id)
 
+    def catch_up(self) -> None:
+        """Notice what another server has added. Raises ``NotFoundError`` when it is no more."""
+        size = self._driver.upload_size(self.id)
+        if size != self.size:
+            self.size, self._hash = size, None
+
     def digest(self, algorithm: str) -> Digest:
         """The digest of everything so far."""
         if self._hash is not None and algorithm == _USUAL:
@@ -88,18 +94,25 @@ class Uploads:
     def get(self, repository: str, upload: str) -> Upload:
         """One that was begun in this repository. Raises ``RefusedError``."""
         found = self._open.get(upload)
-        if found is None:
-            row = self._metadata.upload(upload)
-            if row is None:
-                raise _unknown()
-            try:
-                size = self._driver.upload_size(upload)
-            except NotFoundError:
-                raise _unknown() from None
-            found = self._open.setdefault(upload, Upload(row, self._driver, size, self._limit))
+        try:
+            if found is None:
+                found = self._known(upload)
+            elif self._driver.shared:
+                found.catch_up()
+        except NotFoundError:
+            self.forget(upload)
+            raise _unknown() from None
         if found.row.repository != repository:
             raise _unknown()
         return found
+
+    def _known(self, upload: str) -> Upload:
+        """One that was begun before this server was, or at another one."""
+        row = self._metadata.upload(upload)
+        if row is None:
+            raise _unknown()
+        size = self._driver.upload_size(upload)
+        return self._open.setdefault(upload, Upload(row, self._driver, size, self._limit))
 
     def end(self, upload: Upload) -> None:
         """Forget one that has become a blob."""

@@ -12,6 +12,8 @@ from knarr.errors import ConflictError, NotFoundError
 from knarr.oci.digest import Digest
 from knarr.registry.storage import Driver
 from knarr.registry.storage.files import FileDriver
+from knarr.registry.storage.s3 import S3Driver
+from support.s3 import S3Server
 
 ABSENT = Digest("sha256:" + "0" * 64)
 
@@ -20,9 +22,20 @@ def digest_of(content: bytes, algorithm: str = "sha256") -> Digest:
     return Digest(f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}")
 
 
-@pytest.fixture(params=["files"])
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3") / "log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["files", "s3"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
-    made: Driver = FileDriver(tmp_path)
+    made: Driver
+    if request.param == "s3":
+        made = S3Driver(request.getfixturevalue("s3").bucket())
+    else:
+        made = FileDriver(tmp_path)
     yield made
     made.close()
 
@@ -112,3 +125,34 @@ def test_an_aborted_upload_leaves_nothing(driver: Driver) -> None:
     assert list(driver.uploads()) == []
     with pytest.raises(NotFoundError):
         driver.upload_size("u")
+
+
+def test_any_part_of_a_blob(driver: Driver) -> None:
+    content = bytes(range(256)) * 1000
+    digest = store(driver, content)
+    with driver.open(digest) as blob:
+        assert blob.seek(250_000) == 250_000
+        assert blob.read(100_000) == content[250_000:]
+        assert blob.read(1) == b""
+        blob.seek(5)
+        assert blob.read(10) == content[5:15]
+        assert blob.read(10) == content[15:25]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(9 << 20,), (9 << 20, 9 << 20, 1), (1, 9 << 20), (100, 200), (6 << 20, 10, 20, 6 << 20)],
+    ids=["one", "large", "small-first", "small", "mixed"],
+)
+def test_uploads_that_came_in_pieces(driver: Driver, sizes: tuple[int, ...]) -> None:
+    driver.start_upload("u")
+    content = b""
+    for number, size in enumerate(sizes):
+        piece = bytes([number + 65]) * size
+        assert driver.append("u", len(content), piece) == len(content) + size
+        driver.sync("u")
+        content += piece
+    assert driver.finish("u", digest_of(content)) == len(content)
+    with driver.open(digest_of(content)) as blob:
+        assert b"".join(iter(lambda: blob.read(1 << 20), b"")) == content
+    assert list(driver.uploads()) == []

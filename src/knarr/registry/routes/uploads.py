@@ -50,23 +50,34 @@ async def begin(call: Call) -> Answer:
 async def go_on(call: Call) -> Answer:
     """``/v2/<name>/blobs/uploads/<id>``: the state, a chunk, the end, or giving up."""
     call.check(access.PUSH)
-    upload = await call.read(call.rules.uploads.get, call.repository, call.last)
+    look = call.run if call.rules.driver.shared else call.read
+    upload = await look(call.rules.uploads.get, call.repository, call.last)
     if call.method in {"GET", "HEAD"}:
+        await call.run(upload.sync)
         return _accepted(call, upload, HTTPStatus.NO_CONTENT)
     if call.method == "DELETE":
         await call.run(call.rules.uploads.abort, upload)
         return empty(HTTPStatus.NO_CONTENT)
     _check_range(call, upload)
     if call.method == "PATCH":
-        await _receive(call, upload)
+        await _receive_some(call, upload)
         await call.run(upload.sync)
         return _accepted(call, upload)
     if call.method != "PUT":
         raise RefusedError(refusals.UNSUPPORTED)
     digest = names.digest(call.parameter("digest"))
-    await _receive(call, upload)
+    await _receive_some(call, upload)
     await call.run(call.rules.finish_upload, upload, digest)
     return _made(call, digest)
+
+
+async def _receive_some(call: Call, upload: Upload) -> None:
+    """Receive; what came before the connection broke is kept, also for other servers."""
+    try:
+        await _receive(call, upload)
+    except (ConnectionError, asyncio.CancelledError):
+        await asyncio.shield(call.run(upload.sync))
+        raise
 
 
 async def _receive(call: Call, upload: Upload) -> None:

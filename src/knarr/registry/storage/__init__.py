@@ -35,6 +35,9 @@ class UploadInfo(NamedTuple):
 class Driver(Protocol):
     """A kind of storage."""
 
+    #: Whether other servers write there too. A look at an upload may take long then.
+    shared: bool
+
     def start_upload(self, upload: str) -> None:
         """Begin the empty upload of this id (a name without slashes, never used before)."""
 

@@ -34,6 +34,8 @@ _CHUNK = 1 << 20
 class FileDriver:
     """See ``Driver``."""
 
+    shared = False
+
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs"
         self._uploads = root / "uploads"
