@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
+from aiohttp.http_websocket import WSMsgType
 
 from knarr.api import streams
 from knarr.errors import InvalidArgumentError
