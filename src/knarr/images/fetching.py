@@ -68,16 +68,20 @@ class Fetch:
         self.cancelled = False
         self.refused = False
         """Whether it was the registry that failed, and not what is here."""
+        self.worthless = False
+        """Whether who left last wants nothing of it to be kept."""
         self.ended = threading.Event()
         self.stored: Stored | None = None
         self.partial: Partial | None = None
         self.error: BaseException | None = None
-        self._last = self._message("Pulling fs layer", ProgressDetail())
+        self._last: Progress | None = None
 
     def join(self, board: Board) -> None:
         """Tell this board too."""
         self.boards.append(board)
-        board.post(self._last)
+        board.post(self._message("Pulling fs layer", ProgressDetail()))
+        if self._last is not None:
+            board.post(self._last)
 
     def tell(self, status: str, current: int = 0, total: int = 0) -> None:
         """Tell everybody how far it is."""
@@ -132,7 +136,7 @@ class Fetches:
             fetch.boards.remove(board)
             if fetch.boards:
                 return
-            fetch.cancelled = True
+            fetch.cancelled, fetch.worthless = True, drop
             if self._known.get(fetch.wanted.digest) is fetch:
                 del self._known[fetch.wanted.digest]
             if fetch in self._queue:
@@ -187,7 +191,7 @@ class _Attempt:
             self._fetch.stored = self._complete(partial)
         except BaseException as error:
             full = isinstance(error, ResourceExhaustedError) and not self._fetch.refused
-            drop = full or is_hostile(error)
+            drop = full or is_hostile(error) or self._fetch.worthless
             self._stores.blobs.partial.release(partial, drop=drop)
             raise
         if str(diff_id) == digest:  # not compressed: the layer has the same bytes

@@ -32,7 +32,7 @@ from knarr.images.intake import Stored
 from knarr.images.load import record
 from knarr.images.plan import Found, Plan
 from knarr.oci import image_config, manifest, platform
-from knarr.oci.descriptor import IMAGE_CONFIGS
+from knarr.oci.descriptor import DOCKER_MANIFEST, IMAGE_CONFIGS
 from knarr.oci.digest import Digest
 from knarr.oci.manifest import Index, Manifest
 from knarr.sys import faults
@@ -56,10 +56,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _WAIT_SECONDS = 0.2
-_CLASSES = {
-    "application/vnd.docker.plugin.v1+json": "plugin",
-    "application/vnd.docker.container.image.v1+json": "image",
-}
+_PLUGIN = "application/vnd.docker.plugin.v1+json"
 
 
 class Order(NamedTuple):
@@ -110,25 +107,38 @@ class _Pull:
 
     def run(self) -> Pulled:
         name = self._order.name
-        top = self._resolve()
+        document = self.read(self._resolve())
+        _check_class(document)
         self._say(f"Pulling from {name.path}", id=label(name))
-        document = self.read(top)
         wanted = self._order.platform or platform.host()
         chosen, path = choice.choose(document, Wish(wanted, strict=True), self)
         file = self._config(chosen)
         layers = self._layers(chosen, file)
         digest = document.digest
-        names = [name._replace(tag=None, digest=digest)]
-        if name.digest is None:
-            names.insert(0, name)
+        names = self._names(digest, file.digest)
         row = self._stores.db.images.find_name(names[0].canonical())
         is_new = row is None or row.image_id != file.digest
-        self._plan.add_image(Found(file, tuple(names), path, digest), layers)
+        self._plan.add_image(Found(file, names, path, digest), layers)
         record(self._stores, self._lease, self._plan)
         if self._order.platform is not None and not isinstance(document, Index):
             self._check_platform(file)
         self._say(f"Digest: {digest}")
         return Pulled(file.digest, digest, is_new)
+
+    def _names(self, digest: Digest, image_id: Digest) -> tuple[Reference, ...]:
+        """What to name the image: as asked, and by digest.
+
+        As in Docker a digest that means an image already (that of another platform of an index)
+        goes on to do so, unless it was asked for.
+        """
+        name = self._order.name
+        by_digest = name._replace(tag=None, digest=digest)
+        if name.digest is not None:
+            return (by_digest,)
+        row = self._stores.db.images.find_name(by_digest.canonical())
+        if row is not None and row.image_id != image_id:
+            return (name,)
+        return name, by_digest
 
     # Documents.
 
@@ -176,10 +186,7 @@ class _Pull:
     def _config(self, of: Manifest) -> ConfigFile:
         entry = of.config
         if entry.media_type not in IMAGE_CONFIGS:
-            kind = _CLASSES.get(entry.media_type, "unknown")
-            raise InvalidArgumentError(
-                f'Encountered remote "{entry.media_type}"({kind}) when fetching'
-            )
+            raise InvalidArgumentError(f"unsupported media type {entry.media_type}")
         digest = entry.name()
         if entry.size > image_config.LARGEST:
             raise InvalidArgumentError(
@@ -316,6 +323,15 @@ class _Pull:
 def label(name: Reference) -> str:
     """What the first message is about: the tag, or the whole name with its digest."""
     return name.tag or "" if name.digest is None else name._replace(tag=None).canonical()
+
+
+def _check_class(document: Manifest | Index) -> None:
+    """Refuse what is no image, in Docker's words for documents of its own kind."""
+    if isinstance(document, Manifest) and document.media_type == DOCKER_MANIFEST:
+        kind = document.config.media_type
+        if kind not in IMAGE_CONFIGS:
+            what = "plugin" if kind == _PLUGIN else "unknown"
+            raise InvalidArgumentError(f'Encountered remote "{kind}"({what}) when fetching')
 
 
 def _read_all(stream: BinaryIO, digest: Digest, size: int) -> bytes:
