@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from knarr.cli.command import Command, CommandError
+from knarr.cli.command import Command, CommandError, message
 from knarr.client.credentials import keychain
 from knarr.client.credentials.login import HUB_KEY, Login, key_of_server
+from knarr.client.session import EngineError
 from knarr.errors import KnarrError
 
 TYPE_CHECKING = False
@@ -72,9 +73,9 @@ def _log_in(call: Call, key: str, entry: Login, *, is_new: bool) -> bool:
     try:
         answer = call.session.post("/auth", (), body) or {}
     except KnarrError as error:
-        if is_new or getattr(error, "status", 0) != 401:
+        if is_new or not isinstance(error, EngineError):
             raise
-        _warn(f"Login did not succeed, error: {error}")
+        _warn(f"Login did not succeed, error: {message(error)}")
         return False
     token = str(answer.get("IdentityToken") or "")
     if is_new or token:
