@@ -50,9 +50,7 @@ class Dockerd(Engine):
         return self
 
     def stop_all(self) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
+        if self.process is not None and self.process.poll() is None:
             for item in self.get("/containers/json?all=1"):
                 self.api("DELETE", f"/containers/{item['Id']}?force=1&v=1")
             self.process.send_signal(signal.SIGTERM)
@@ -61,7 +59,8 @@ class Dockerd(Engine):
         self._wait_for_shims()
         for point in reversed(leaks.mounts(self.base) + leaks.mounts(self.exec_root)):
             subprocess.run(["umount", "-l", point], check=False)
-        self.exec_root.rmdir()
+        with contextlib.suppress(FileNotFoundError):
+            self.exec_root.rmdir()
 
     def _wait_for_shims(self) -> None:
         """containerd and its shims end a moment after dockerd."""

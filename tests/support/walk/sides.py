@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from support import images, probes
+from support import images, leaks, probes
 from support.dockerd import Dockerd
 from support.engine import START_TIMEOUT, Engine
 
@@ -204,3 +204,11 @@ def open_sides(folder: Path, knarr: Engine) -> Iterator[tuple[Side, Side]]:
         yield Side("docker", dockerd, folder / "a"), Side("knarr", knarr, folder / "b")
     finally:
         dockerd.stop_all()
+        _remove_cgroup_parents()
+
+
+def _remove_cgroup_parents() -> None:
+    """What ``--cgroup-parent /walked`` has made; another session may be using it."""
+    for root in (leaks.CGROUP, *leaks.CGROUP.iterdir()):
+        with contextlib.suppress(OSError):
+            (root / "walked").rmdir()
