@@ -20,7 +20,7 @@ _BCRYPT = "$2b$04$ZIlEOARAlNBYPqEmNBAFXurFGNYVelxq214ORCRtkF.QnBQ1Kme82"
 
 
 class Certificates:
-    """An authority of our own and a certificate for loopback and ``*.test``; made by openssl."""
+    """An authority of our own and a certificate for loopback and two names; made by openssl."""
 
     def __init__(self, base: Path) -> None:
         base.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class Certificates:
         )
         own = ["-subj", "/CN=knarr test authority", "-keyout", self._ca_key, "-out", self.ca]
         subprocess.run([*new, *own], check=True, capture_output=True)
-        names = "subjectAltName=DNS:localhost,DNS:*.test,IP:127.0.0.1"
+        names = "subjectAltName=DNS:localhost,DNS:registry.test,DNS:other.test,IP:127.0.0.1"
         server = ["-subj", "/CN=server", "-addext", names, "-addext", "basicConstraints=CA:FALSE"]
         server += ["-CA", self.ca, "-CAkey", self._ca_key]
         server += ["-keyout", self.key, "-out", self.cert]

@@ -95,6 +95,10 @@ class _Http(HTTPConnection):
 class _Https(HTTPSConnection):
     response_class = _Response
 
+    def connect(self) -> None:
+        super().connect()
+        self.is_verified = True  # or not, as the administrator decided: no warning at every request
+
 
 class HttpPool(HTTPConnectionPool):
     """Connections to one host by HTTP."""

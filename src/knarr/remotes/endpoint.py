@@ -37,25 +37,35 @@ class Endpoint:
         self.insecure = insecure
         self.is_mirror = is_mirror
         self.lock = threading.Lock()
-        self.is_settled = not insecure or root.origin.scheme == "http"
+        self.is_known = False
+        self._is_settled = not insecure or root.origin.scheme == "http"
         self._skipped_until = 0.0
 
-    def url(self, path: str) -> Url:
+    def url(self, path: str, root: Url | None = None) -> Url:
         """The address of ``/v2/`` and ``path``."""
-        return self.root._replace(target=f"{self.root.target.rstrip('/')}/v2/{path}")
+        root = root or self.root
+        return root._replace(target=f"{root.target.rstrip('/')}/v2/{path}")
 
     @property
     def allows_plain_http(self) -> bool:
         """Whether credentials may travel unencrypted."""
         return self.insecure or self.root.origin.scheme == "http"
 
-    def settle(self, scheme: str) -> None:
-        """Remember that ``scheme`` is the one that works."""
+    def is_open(self) -> bool:
+        """Whether it has yet to be found out by which scheme it speaks."""
+        return not self._is_settled
+
+    def root_by(self, scheme: str) -> Url:
+        """What ``root`` is when the server speaks by ``scheme``."""
         _, host, port = self._named.origin
         if scheme == "http" and port == urls.PORTS["https"]:
             port = urls.PORTS["http"]
-        self.root = self._named._replace(origin=urls.Origin(scheme, host, port))
-        self.is_settled = True
+        return self._named._replace(origin=urls.Origin(scheme, host, port))
+
+    def settle(self, root: Url) -> None:
+        """Remember that ``root`` is the one that works."""
+        self.root = root
+        self._is_settled = True
 
     @property
     def is_skipped(self) -> bool:

@@ -6,6 +6,7 @@ against a digest.
 
 Law of second attempts: what failed by an overload (429, 5xx) or a dropped connection is asked
 again, later each time, when asking twice does no harm. A mirror is asked once: there is a next.
+A host that has never answered is not waited for: most of the time its name is wrong.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Session:
             return False
         if isinstance(error, RefusedError):
             return error.is_temporary and (error.retry_after or 0.0) <= self.patience.obeyed
-        return not error.is_permanent
+        return not error.is_permanent and (error.reached or self.endpoint.is_known)
 
     def pause(self, error: RefusedError | DroppedError, attempt: int) -> None:
         """Wait before the next attempt."""
@@ -182,7 +183,9 @@ class Session:
         elif url.origin.host != mine.host:
             tls = tls.for_other_hosts()
         exchange = Exchange(request.method, url, headers, request.body, request.length)
-        return self._transport.exchange(exchange, tls, self.cancellation)
+        answer = self._transport.exchange(exchange, tls, self.cancellation)
+        self.endpoint.is_known = True
+        return answer
 
     def _token(self, application: Application) -> Token:
         """Ask a token service, several times if it must be."""
@@ -224,20 +227,20 @@ class Session:
     def _settle(self) -> None:
         """Find out whether an insecure registry speaks HTTPS."""
         endpoint = self.endpoint
-        if endpoint.is_settled:
+        if not endpoint.is_open():
             return
         with endpoint.lock:
-            for scheme in ("https", "http"):
-                if endpoint.is_settled:
-                    return
-                endpoint.settle(scheme)
+            if endpoint.is_open():
                 try:
-                    exchange = Exchange("GET", endpoint.url(""), {"User-Agent": _AGENT})
-                    self._transport.exchange(exchange, endpoint.tls, self.cancellation).close()
+                    self._try("https")
                 except DroppedError:
-                    endpoint.is_settled = False
-                    if scheme == "http":
-                        raise
+                    self._try("http")
+
+    def _try(self, scheme: str) -> None:
+        root = self.endpoint.root_by(scheme)
+        exchange = Exchange("GET", self.endpoint.url("", root), {"User-Agent": _AGENT})
+        self._transport.exchange(exchange, self.endpoint.tls, self.cancellation).close()
+        self.endpoint.settle(root)
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -124,10 +124,11 @@ class Transport:
             headers["Content-Length"] = str(exchange.length)
         LINE.cancellation, LINE.crawl = cancellation, self._crawl
         pool = self._pool(url, tls)
+        is_forwarded = pool.proxy is not None and url.origin.scheme == "http"
         try:
             response = pool.urlopen(
                 exchange.method,
-                url.target,
+                f"{url.origin}{url.target}" if is_forwarded else url.target,
                 body=body() if callable(body) else body,
                 headers=headers,
                 retries=False,

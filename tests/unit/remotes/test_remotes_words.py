@@ -110,7 +110,7 @@ def test_certificates_of_both_folders(tmp_path: Path, monkeypatch: pytest.Monkey
     found = tls.found(rule, ("r.example:5000",), verify=True)
     names = [Path(each).name for each in found.authorities]
     assert names == ["a.crt", "b.crt", "ca.pem"]
-    assert Path(found.client_cert).name, Path(found.client_key).name == ("c.cert", "c.key")
+    assert (Path(found.client_cert).name, Path(found.client_key).name) == ("c.cert", "c.key")
     assert found.for_other_hosts() == tls.Tls(True, found.authorities)
     assert tls.found(rule, ("other.example",), verify=True).authorities == ("/ca.pem",)
     (own / "r.example:5000/c.key").unlink()
