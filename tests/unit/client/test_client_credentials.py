@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import posix
 import stat
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,26 +70,13 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     made = Place(tmp_path)
-    before = dict(os.environ)
-    variables = {
-        "DOCKER_CONFIG": str(made.config.parent),
-        "PATH": str(made.programs),
-        "HELPER_STORE": str(made.store),
-    }
-    os.environ.update(variables)
-    changed = {name.encode(): value.encode() for name, value in variables.items()}
-    posix_before = {name: posix.environ.get(name) for name in changed}
-    posix.environ.update(changed)
-    yield made
-    os.environ.clear()
-    os.environ.update(before)
-    for name, value in posix_before.items():
-        if value is None:
-            del posix.environ[name]
-        else:
-            posix.environ[name] = value
+    # os.environ keeps its values in posix.environ, which the command line reads.
+    monkeypatch.setenv("DOCKER_CONFIG", str(made.config.parent))
+    monkeypatch.setenv("PATH", str(made.programs))
+    monkeypatch.setenv("HELPER_STORE", str(made.store))
+    return made
 
 
 def pair(text: str) -> str:
