@@ -109,7 +109,7 @@ class Selector:
         candidates = [document] if isinstance(document, Manifest) else []
         candidates += self._own(image)
         for each in candidates:
-            if self._fits(each, image) and (each.digest in known or not _has_plain(each)):
+            if self._fits(each, image) and (each.digest in known or not _has_plain(each, image)):
                 return self._single(each)
         return self._made(image)
 
@@ -332,8 +332,9 @@ def _merged(parts: list[Outgoing]) -> Outgoing:
     )
 
 
-def _has_plain(document: Manifest) -> bool:
-    return any(each.media_type in _PLAIN for each in document.layers)
+def _has_plain(document: Manifest, image: Image) -> bool:
+    plain = set(image.layers)
+    return any(each.digest in plain or each.media_type in _PLAIN for each in document.layers)
 
 
 def other_platform(name: Reference, image: Image, wanted: Platform) -> str:
