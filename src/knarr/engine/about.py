@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.containers.record import MountKind
+from knarr.network import modes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +51,13 @@ def unmounted(record: Record) -> Iterator[tuple[str, dict[str, str]]]:
     """The volumes that a container has let go, and what is told of each."""
     for mount in _volumes(record):
         yield mount.name, {**VOLUME, "container": record.id}
+
+
+def connected(record: Record) -> Iterator[tuple[str, dict[str, str]]]:
+    """The networks that a container joins or leaves, by id, and what is told of each."""
+    for name, endpoint in record.endpoints.items():
+        if driver := modes.DRIVERS.get(name):
+            yield endpoint.network_id, {"container": record.id, "name": name, "type": driver}
 
 
 def _volumes(record: Record) -> Iterator[MountRecord]:

@@ -132,9 +132,12 @@ class Lifecycle:
         state.exit_code, state.error, state.oom_killed = 0, "", False
         if live.record.config.healthcheck is not None:
             self._healths.begin(live)
+        publish = self._parts.events.publish
+        for network, attributes in about.connected(live.record):
+            publish("network", "connect", network, attributes)
         for volume, attributes in about.mounted(live.record):
-            self._parts.events.publish("volume", "mount", volume, attributes)
-        self._parts.events.publish("container", "start", live.id, about.container(live.record))
+            publish("volume", "mount", volume, attributes)
+        publish("container", "start", live.id, about.container(live.record))
 
     def on_exit(self, ended: Exit) -> None:
         """A process has ended; called by the supervisor's client, on the loop."""
@@ -228,6 +231,8 @@ class Lifecycle:
         publish = self._parts.events.publish
         if ended.oom_killed:
             publish("container", "oom", live.id, about.container(live.record))
+        for network, attributes in about.connected(live.record):
+            publish("network", "disconnect", network, attributes)
         for volume, attributes in about.unmounted(live.record):
             publish("volume", "unmount", volume, attributes)
         seconds = max(0, ended.finished_ns - state.started_ns) // 1_000_000_000

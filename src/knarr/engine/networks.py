@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Filters = Mapping[str, Sequence[str]]
 
-#: ``bridge`` is not shown before it works.
-_SHOWN = (("host", "host"), ("none", "null"))
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "until"})
 
@@ -59,7 +57,7 @@ class Networks:
                     if live.record.is_running and name in live.record.endpoints
                 },
             )
-            for name, driver in _SHOWN
+            for name, driver in modes.DRIVERS.items()
         ]
 
 

@@ -15,9 +15,13 @@ from knarr.api.networks import EndpointSettings
 from knarr.errors import InvalidArgumentError, UnimplementedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from knarr.api.networks import NetworkingConfig
 
 BUILT_IN = ("bridge", "host", "none")
+#: The networks that can be seen, with their drivers; ``bridge`` is not shown before it works.
+DRIVERS: Mapping[str, str] = {"host": "host", "none": "null"}
 NO_BRIDGE = (
     'The "bridge" network is not built yet: the container has the loopback device only. '
     "Say --network none or --network host to choose."
