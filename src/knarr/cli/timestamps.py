@@ -13,7 +13,6 @@ from knarr.cli.flags import BadValueError
 from knarr.cli.quantities import duration
 
 _DAY = 86400
-_NEVER = -62135596800  # the year 1, Go's zero time
 
 
 def days(year: int, month: int, day: int) -> int:
@@ -50,14 +49,6 @@ def _split_zone(text: str) -> tuple[str, int]:
     hours, _, minutes = text[at + 1 :].partition(":")
     offset = int(hours) * 3600 + int(minutes or "0") * 60
     return text[:at], -offset if text[at] == "-" else offset
-
-
-def is_zero(text: str) -> bool:
-    """Whether it is Go's zero time, which stands for "never"."""
-    try:
-        return not text or parse(text)[0] <= _NEVER
-    except ValueError:
-        return True
 
 
 def zoned(seconds: int) -> str:

@@ -64,12 +64,6 @@ def forward(send: Callable[[str], None]) -> None:
             _signal.signal(number, handle)
 
 
-def restore_interrupt() -> None:
-    """Let SIGINT and SIGTERM end this process again."""
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
-
-
 def on_resize(react: Callable[[], None]) -> None:
     """Call ``react`` whenever the terminal's size changes."""
     _signal.signal(_signal.SIGWINCH, lambda _number, _frame: react())

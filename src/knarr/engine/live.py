@@ -224,7 +224,8 @@ def _tell(futures: set[asyncio.Future[Outcome]], outcome: Outcome) -> None:
 
 
 def _report(written: Future[None]) -> None:
-    if (error := written.exception()) is not None:
+    error = written.exception()
+    if error is not None and not isinstance(error, NotFoundError):  # else: removed meanwhile
         _log.warning("storing the state of a container failed: %s", error)
 
 

@@ -162,11 +162,6 @@ class Server:
         """The connections that want events."""
         return (each for each in tuple(self._connections) if each.synced)
 
-    def broadcast(self, packet: protocol.Packet, fds: Sequence[int] = ()) -> None:
-        """Send an event to all that want events."""
-        for connection in self.synced():
-            connection.send(packet, fds)
-
     def handle(self, request: Request) -> None:
         """Let a request be done; whatever it raises is its answer."""
         try:

@@ -58,7 +58,6 @@ _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
-_FSCONFIG_SET_FD = 5
 _FSCONFIG_CMD_CREATE = 6
 
 _FS_IOC_GETFSUUID = 0x80111500  # _IOR(0x15, 0, struct fsuuid2)
@@ -103,11 +102,6 @@ def fsconfig_set_flag(fd: int, key: str) -> None:
 def fsconfig_set_string(fd: int, key: str, value: str | bytes) -> None:
     """Set the option ``key``; a value may be 255 bytes long (the kernel's limit)."""
     _fsconfig(fd, _FSCONFIG_SET_STRING, key, os.fsencode(value), 0)
-
-
-def fsconfig_set_fd(fd: int, key: str, value: int) -> None:
-    """Set the option ``key`` to the open file ``value``."""
-    _fsconfig(fd, _FSCONFIG_SET_FD, key, None, value)
 
 
 def fsconfig_create(fd: int) -> None:
