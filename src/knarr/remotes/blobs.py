@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.remotes.session import Session
     from knarr.remotes.transport import Answer
 
+_PIECE = 1 << 20
 _PASSED = 256 << 10
 _WORTH = 64 << 10  # so many bytes are a success, after which all attempts are there again
 _LONGEST_TAG = 256
@@ -92,7 +93,7 @@ class BlobStream(io.RawIOBase):
             if self._answer is None:
                 self._connect(None)
                 continue
-            wanted = min(size, self._size - self._position)
+            wanted = min(size, self._size - self._position, _PIECE)
             try:
                 data = self._answer.read(wanted)
                 if not data:

@@ -106,16 +106,17 @@ class Remotes:
         """The mirrors of a registry and at last itself."""
         from knarr.remotes import endpoint  # noqa: PLC0415
 
+        mirrors = self._rules.of(domain).mirrors
+        found = [endpoint.of_mirror(self._rules, each) for each in mirrors]
+        found.append(endpoint.of_registry(self._rules, domain))
         with self._lock:
-            found = self._endpoints.get(domain)
-        if found is None:
-            mirrors = self._rules.of(domain).mirrors
-            found = [endpoint.of_mirror(self._rules, each) for each in mirrors]
-            found.append(endpoint.of_registry(self._rules, domain))
-            with self._lock:
-                if len(self._endpoints) >= _MOST_REMEMBERED:
-                    self._endpoints.clear()
-                found = self._endpoints.setdefault(domain, found)
+            known = self._endpoints.get(domain, [])
+            if [each.tls for each in known] == [each.tls for each in found]:
+                return known
+            # new, or somebody has put other certificates into its folder
+            if len(self._endpoints) >= _MOST_REMEMBERED:
+                self._endpoints.clear()
+            self._endpoints[domain] = found
         return found
 
     def _session(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERROR_BODY = 64 << 10
+_ATTEMPTS_OF_429 = 2
 _AGENT = "knarr"
 
 
@@ -103,6 +104,8 @@ class Session:
         if once or self.endpoint.is_mirror or attempt >= self.patience.attempts:
             return False
         if isinstance(error, RefusedError):
+            if error.status == 429 and error.retry_after is None and attempt >= _ATTEMPTS_OF_429:
+                return False  # a limit for hours, most likely
             return error.is_temporary and (error.retry_after or 0.0) <= self.patience.obeyed
         return not error.is_permanent and (error.reached or self.endpoint.is_known)
 

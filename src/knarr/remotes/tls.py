@@ -26,12 +26,16 @@ FOLDERS = (Path("/etc/docker/certs.d"), Path("/etc/knarr/certs.d"))
 
 
 class Tls(NamedTuple):
-    """How certificates are judged, and ours. ``verify`` False trusts everybody."""
+    """How certificates are judged, and ours. ``verify`` False trusts everybody.
+
+    ``changed`` are the times of the files: other content is another value.
+    """
 
     verify: bool = True
     authorities: tuple[str, ...] = ()
     client_cert: str = ""
     client_key: str = ""
+    changed: tuple[int, ...] = ()
 
     def for_other_hosts(self) -> Tls:
         """The same for a host that the registry names: it does not learn who we are."""
@@ -69,7 +73,15 @@ def found(rule: RegistryRule, hosts: tuple[str, ...], *, verify: bool) -> Tls:
                     cert, key = str(place / name), str(place / name.removesuffix(".cert")) + ".key"
                     _need_key(place, name, names)
     authorities += [rule.ca] if rule.ca else []
-    return Tls(verify, tuple(authorities), cert, key)
+    changed = tuple(_changed(path) for path in (*authorities, cert, key) if path)
+    return Tls(verify, tuple(authorities), cert, key, changed)
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0  # whoever connects is told
 
 
 def _names(place: Path) -> list[str]:

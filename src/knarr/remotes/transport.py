@@ -49,8 +49,15 @@ class Exchange(NamedTuple):
 class Answer:
     """The answer to an exchange; ``close`` it, or read its body to the end."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: Url, method: str) -> None:
+    def __init__(
+        self,
+        response: urllib3.BaseHTTPResponse,
+        url: Url,
+        method: str,
+        cancellation: Cancellation,
+    ) -> None:
         self._response = response
+        self._cancellation = cancellation
         self.url = url
         self.method = method
         self.status = response.status
@@ -74,6 +81,7 @@ class Answer:
         try:
             return self._response.read1(count, decode_content=False) or b""
         except (failures.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            self._cancellation.check()
             raise drops.dropped(error, self.method, self.url) from error
 
     def document(self, limit: int) -> bytes | None:
@@ -141,7 +149,7 @@ class Transport:
         except (failures.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             cancellation.check()
             raise drops.dropped(error, exchange.method, url) from error
-        return Answer(response, url, exchange.method)
+        return Answer(response, url, exchange.method, cancellation)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -12,6 +12,7 @@ import pytest
 
 from knarr.errors import NotFoundError, UnauthenticatedError, UnavailableError
 from knarr.oci import manifest as documents
+from knarr.oci import reference
 from knarr.oci.descriptor import DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST
 from knarr.remotes import Credentials, RegistryRule, Remotes, Repository, Rules
 from support.docker_registry import PASSWORD, USER, Certificates, docker_registry
@@ -139,4 +140,10 @@ def test_the_folder_of_certificates_is_read(
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes(certificates.ca.read_bytes())
         push(connect(f"{host}/a"))
-        assert pulled(connect(f"{host}/a")) == LAYER
+        remotes = Remotes(None, HURRIED)
+        name = reference.parse_normalized(f"{host}/a")
+        assert pulled(remotes.repository(name)) == LAYER
+        (folder / "ca.crt").unlink()  # no restart is needed for either
+        with pytest.raises(UnavailableError, match="certificate signed by unknown authority"):
+            remotes.repository(name).resolve("1")
+        remotes.close()

@@ -111,7 +111,8 @@ def test_certificates_of_both_folders(tmp_path: Path, monkeypatch: pytest.Monkey
     names = [Path(each).name for each in found.authorities]
     assert names == ["a.crt", "b.crt", "ca.pem"]
     assert (Path(found.client_cert).name, Path(found.client_key).name) == ("c.cert", "c.key")
-    assert found.for_other_hosts() == tls.Tls(True, found.authorities)
+    others = found.for_other_hosts()
+    assert (others.authorities, others.client_cert, others.client_key) == (found[1], "", "")
     assert tls.found(rule, ("other.example",), verify=True).authorities == ("/ca.pem",)
     (own / "r.example:5000/c.key").unlink()
     with pytest.raises(InvalidArgumentError, match=r"missing key c.key for client certificate c"):
