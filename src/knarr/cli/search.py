@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 _DESCRIPTION = 45
+_TABLE = ("", "[OK]")
+_JSON = ("false", "true")
 
 
 def execute(call: Call) -> int:
@@ -30,37 +32,33 @@ def execute(call: Call) -> int:
     query += filters(flags.many("filter"))
     headers = keychain.headers(term, lambda text: print(text, file=sys.stderr))
     found = call.session.get("/images/search", query, headers=headers) or []
-    found.sort(key=lambda each: -int(each.get("star_count") or 0))
-    view = _view(whole=flags.on("no-trunc"))
-    sys.stdout.write(view.show(found, flags.text("format")))
+    form = flags.text("format")
+    view = _view(
+        whole=flags.on("no-trunc"), marks=_JSON if form in ("json", "{{json .}}") else _TABLE
+    )
+    sys.stdout.write(view.show(found, form))
     return 0
 
 
-def _view(*, whole: bool) -> View:
+def _view(*, whole: bool, marks: tuple[str, str]) -> View:
     def description(each: Json) -> str:
         text = " ".join(str(each.get("description") or "").splitlines())
         return text if whole else ellipsis(text, _DESCRIPTION)
 
     columns = {
         "Description": description,
-        "IsAutomated": lambda each: _mark(each, "is_automated"),
-        "IsOfficial": lambda each: _mark(each, "is_official"),
+        "IsOfficial": lambda each: marks[bool(each.get("is_official"))],
         "Name": lambda each: each.get("name") or "",
         "StarCount": lambda each: str(each.get("star_count") or 0),
     }
     headers = {
         "Description": "DESCRIPTION",
-        "IsAutomated": "AUTOMATED",
         "IsOfficial": "OFFICIAL",
         "Name": "NAME",
         "StarCount": "STARS",
     }
     default = ["Name", "Description", "StarCount", "IsOfficial"]
-    return View("formatter.searchContext", columns, headers, default)
-
-
-def _mark(each: Json, name: str) -> str:
-    return "[OK]" if each.get(name) else ""
+    return View("registry.searchContext", columns, headers, default)
 
 
 COMMAND = Command(

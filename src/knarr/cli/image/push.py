@@ -33,7 +33,7 @@ def execute(call: Call) -> int:
     query: list[tuple[str, str | int | bool]] = [] if every else [("tag", name.tag or "")]
     query += platform_query(flags.text("platform"))
     headers = keychain.headers(name.canonical(), warn)
-    path = paths.image(name.familiar_name, "push")
+    path = paths.image(name.name, "push")
     response = call.session.call("POST", path, query, headers=headers)
     progress.show(jsontext.documents(response.chunks()), sys.stdout, quiet=quiet)
     if quiet:
