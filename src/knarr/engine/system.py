@@ -20,8 +20,10 @@ from knarr.api.system import (
     MIN_API_VERSION,
     Component,
     DiskUsage,
+    IndexInfo,
     Platform,
     Plugins,
+    RegistryConfig,
     Runtime,
     SystemInfo,
     Version,
@@ -29,6 +31,7 @@ from knarr.api.system import (
 from knarr.containers import init, logdrivers
 from knarr.containers.record import Status
 from knarr.errors import InvalidArgumentError
+from knarr.remotes.rules import HUB, network
 
 from . import listing, sizes
 from .parts import OWN_RUNTIME
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from knarr.api.containers import ContainerSummary
     from knarr.api.events import Event
     from knarr.oci.digest import Digest
+    from knarr.remotes import Rules
 
     from .parts import Parts
     from .volumes import Volumes
@@ -115,6 +119,7 @@ class System:
             operating_system=_os_release("PRETTY_NAME"),
             os_version=_os_release("VERSION_ID"),
             architecture=facts.architecture,
+            registry_config=_registries(parts.remotes.rules),
             ncpu=facts.cpus,
             mem_total=facts.memory,
             docker_root_dir=str(parts.paths.data_root),
@@ -197,6 +202,26 @@ def _identity(data_root: Path) -> str:
 
 def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+
+
+def _registries(rules: Rules) -> RegistryConfig:
+    """The rules of registries, in the form of Docker's."""
+    ranges = [each for each in rules.insecure if network(each) is not None]
+    names = [each for each in rules.insecure if network(each) is None]
+    configs = {
+        name: IndexInfo(
+            name=name,
+            mirrors=[f"{mirror}/" for mirror in rules.of(name).mirrors],
+            secure=not (name in names or rules.of(name).insecure),
+            official=name == HUB,
+        )
+        for name in sorted({HUB, *names, *rules.registries})
+    }
+    return RegistryConfig(
+        insecure_registry_cidrs=["::1/128", "127.0.0.0/8", *ranges],
+        index_configs=configs,
+        mirrors=configs[HUB].mirrors,
+    )
 
 
 def _first_line(path: str) -> str:

@@ -33,7 +33,7 @@ class Remotes:
     """
 
     def __init__(self, rules: Rules | None = None, patience: Patience | None = None) -> None:
-        self._rules = rules or Rules()
+        self.rules = rules or Rules()
         self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._endpoints: dict[str, list[Endpoint]] = {}
@@ -91,7 +91,7 @@ class Remotes:
 
         host, rest = searching.split(term)
         url = searching.address(host, rest, limit)
-        service = endpoint.of_service(self._rules, url)
+        service = endpoint.of_service(self.rules, url)
         return searching.found(self._session(service, credentials), url, limit)
 
     def close(self) -> None:
@@ -106,9 +106,9 @@ class Remotes:
         """The mirrors of a registry and at last itself."""
         from knarr.remotes import endpoint  # noqa: PLC0415
 
-        mirrors = self._rules.of(domain).mirrors
-        found = [endpoint.of_mirror(self._rules, each) for each in mirrors]
-        found.append(endpoint.of_registry(self._rules, domain))
+        mirrors = self.rules.of(domain).mirrors
+        found = [endpoint.of_mirror(self.rules, each) for each in mirrors]
+        found.append(endpoint.of_registry(self.rules, domain))
         with self._lock:
             known = self._endpoints.get(domain, [])
             if [each.tls for each in known] == [each.tls for each in found]:
