@@ -16,6 +16,7 @@ import msgspec
 
 from knarr.containers import limits, logdrivers, security, sharing, signals
 from knarr.errors import InvalidArgumentError, UnimplementedError
+from knarr.network import modes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,7 @@ def host_config(
     kept = msgspec.structs.replace(kept, runtime=runtimes[wanted.runtime])
     if wanted.network_mode == "host" and wanted.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
-    if wanted.publish_all_ports and wanted.network_mode != "host":
+    if wanted.publish_all_ports and modes.has_ports(wanted.network_mode):
         warnings.append("Ports are not published yet: --publish-all has no effect")
     return kept, warnings
 
@@ -113,7 +114,7 @@ def _refuse_unbuilt(wanted: HostConfig) -> None:
     for given, option in (
         (wanted.links, "--link"),
         (wanted.cgroup, "--cgroup"),
-        (wanted.port_bindings and wanted.network_mode != "host", "--publish"),
+        (wanted.port_bindings and modes.has_ports(wanted.network_mode), "--publish"),
     ):
         if given:
             raise UnimplementedError(f"{option} is not supported yet")

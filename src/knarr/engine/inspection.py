@@ -14,6 +14,7 @@ from knarr.api.mounts import MountPoint
 from knarr.api.networks import NetworkSettings
 from knarr.containers import files
 from knarr.containers.record import MountKind, Status
+from knarr.network import modes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def _mount_point(mount: MountRecord) -> MountPoint:
 
 def exposed(record: Record) -> list[Port]:
     """The ports that image or request expose while it runs; none is published yet."""
-    if not record.is_running or record.host_config.network_mode in {"host", "none"}:
+    if not _has_ports(record):
         return []
     ports = []
     for text in record.config.exposed_ports or {}:
@@ -136,6 +137,10 @@ def exposed(record: Record) -> list[Port]:
         if number.isdecimal():
             ports.append(Port(private_port=int(number), type=protocol or "tcp"))
     return ports
+
+
+def _has_ports(record: Record) -> bool:
+    return record.is_running and modes.has_ports(record.host_config.network_mode)
 
 
 def endpoints(record: Record) -> dict[str, EndpointSettings]:
@@ -153,6 +158,6 @@ def _network_settings(record: Record) -> NetworkSettings:
     return NetworkSettings(
         sandbox_id=record.id if record.is_running else "",
         sandbox_key=f"/proc/{record.state.pid}/ns/net" if own else "",
-        ports=dict.fromkeys(record.config.exposed_ports or {}) if record.is_running else {},
+        ports=dict.fromkeys(record.config.exposed_ports or {}) if _has_ports(record) else {},
         networks=endpoints(record),
     )

@@ -34,6 +34,11 @@ def network_id(name: str) -> str:
     return hashlib.sha256(f"knarr network {name}".encode()).hexdigest()
 
 
+def has_ports(mode: str) -> bool:
+    """Whether ports can be published from there: a container has addresses of its own."""
+    return mode not in DRIVERS and not mode.startswith(_OTHER)
+
+
 def check(mode: str) -> list[str]:
     """Warnings about a mode; raises ``InvalidArgumentError`` for a network that does not exist.
 

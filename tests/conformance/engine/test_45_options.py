@@ -276,6 +276,18 @@ def test_network_of_another(daemon: Engine, start: Start, run: Run) -> None:
     assert done.code == 125
 
 
+def test_ports_where_no_network_is(daemon: Engine, start: Start) -> None:
+    name = start("-p", "8080:80", "--expose", "90", "-P")
+    there = daemon.get(f"/containers/{name}/json")
+    assert there["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    assert there["Config"]["ExposedPorts"] == {"80/tcp": {}, "90/tcp": {}}
+    assert there["NetworkSettings"]["Ports"] == {}
+    user = start("--network", f"container:{name}")
+    ports = daemon.docker("ps", "--filter", f"name={name}", "--format", "{{.Ports}}").line
+    assert (ports, daemon.docker("port", name).out) == ("", "")
+    assert daemon.get(f"/containers/{user}/json")["NetworkSettings"]["Ports"] == {}
+
+
 # The first process.
 
 

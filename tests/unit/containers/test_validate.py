@@ -170,6 +170,7 @@ def test_what_is_not_built_is_refused_not_ignored(facts: HostFacts, host: dict[s
         {"restart_policy": RestartPolicy(name="on-failure", maximum_retry_count=3)},
         {"userns_mode": "host"},
         {"init": False},
+        {"port_bindings": {"80/tcp": []}, "network_mode": "none"},
         {"log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"})},
     ],
 )
