@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 import pytest
 
+import knarr
+from knarr.errors import NotFoundError
 from support import registries, waiting
 from support.dockerd import Dockerd
 from support.engine import Engine, UnixConnection
 from support.registries import PASSWORD, USER, digest_of
 from support.registry_images import MANIFEST, Cutter, Pusher, large, small
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.needs_peer("docker-registry")
 
@@ -241,6 +247,36 @@ def test_docker_py(client: docker.DockerClient, pusher: Pusher) -> None:
         client.images.pull(pusher.name, "none")
     lines = list(client.api.pull(pusher.name, "1", stream=True, decode=True))
     assert lines[-1]["status"] == f"Status: Image is up to date for {pusher.name}:1"
+
+
+def test_the_library(daemon: Engine, pusher: Pusher) -> None:
+    digests = fill(pusher)
+    name = f"{pusher.name}:multi"
+    with knarr.connect(daemon.host) as engine:
+        with engine.images.pull(name, platform="linux/arm64") as image:
+            assert image.inspect().architecture == "arm64"
+        with pytest.raises(NotFoundError):
+            image.inspect()
+        by_digest = engine.images.pull(f"{pusher.name}@{digests['1']}")
+        assert by_digest.inspect().repo_digests == [by_digest.name]
+        with pytest.raises(NotFoundError, match="manifest unknown"):
+            engine.images.pull(f"{pusher.name}:none")
+        with engine.images.pull_stream(pusher.name, every=True) as lines:
+            begun = [line.id for line in lines if "Pulling from" in line.status]
+        assert sorted(begun) == sorted(digests)
+
+    async def concurrently() -> None:
+        async with knarr.connect_async(daemon.host) as engine:
+            names = [f"{pusher.name}:1", f"{pusher.name}:2"]
+            pulls = (engine.images.pull(each) for each in names)
+            found = await asyncio.gather(*(awaited(each) for each in pulls))
+            assert [each.name for each in found] == names
+
+    asyncio.run(concurrently())
+
+
+async def awaited(pending: Awaitable[T]) -> T:
+    return await pending
 
 
 def test_saved_and_loaded_a_partial_index_is_the_same(

@@ -125,6 +125,32 @@ class AsyncImages:
         """As ``load``, and tell how far it is. An error is raised when its line comes."""
         return AsyncStream(self._transport, requests.load(platform=platform), archive)
 
+    def pull(
+        self, name: str, *, platform: str = "", login: Login | None = None
+    ) -> Pending[AsyncImage]:
+        """Fetch an image by tag or digest from its registry; what is here is not fetched again.
+
+        ``platform`` chooses from an image for several. ``login``: who asks; else what Docker's
+        configuration and its credential helpers know. Raises ``NotFoundError`` and others.
+        """
+
+        async def make() -> AsyncImage:
+            stream = await self.pull_stream(name, platform=platform, login=login)
+            async with stream as lines:
+                async for _ in lines:
+                    pass  # to the end: an error may follow
+            return AsyncImage(self._transport, requests.pulled(name))
+
+        return Pending(self._transport, make, breaks_off=True)
+
+    async def pull_stream(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> AsyncStream[Progress]:
+        """As ``pull``, or with ``every`` all tags of a repository, and tell how far it is."""
+        headers = await asyncio.to_thread(keychain.headers, name, login=login)
+        wanted = requests.pull(name, every=every, platform=platform, headers=headers)
+        return AsyncStream(self._transport, wanted)
+
     async def push(
         self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
     ) -> str:

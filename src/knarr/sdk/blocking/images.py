@@ -147,6 +147,25 @@ class Images:
         wanted = requests.load(platform=platform)
         return streams.open_stream(self._transport, wanted, Pieces(archive))
 
+    def pull(self, name: str, *, platform: str = "", login: Login | None = None) -> MadeImage:
+        """Fetch an image by tag or digest from its registry; what is here is not fetched again.
+
+        ``platform`` chooses from an image for several. ``login``: who asks; else what Docker's
+        configuration and its credential helpers know. Raises ``NotFoundError`` and others.
+        """
+        with self.pull_stream(name, platform=platform, login=login) as lines:
+            for _ in lines:
+                pass  # to the end: an error may follow
+        return MadeImage(self._transport, requests.pulled(name))
+
+    def pull_stream(
+        self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
+    ) -> Stream[Progress]:
+        """As ``pull``, or with ``every`` all tags of a repository, and tell how far it is."""
+        headers = keychain.headers(name, login=login)
+        wanted = requests.pull(name, every=every, platform=platform, headers=headers)
+        return streams.open_stream(self._transport, wanted)
+
     def push(
         self, name: str, *, every: bool = False, platform: str = "", login: Login | None = None
     ) -> str:

@@ -89,6 +89,34 @@ def save(names: Sequence[str], *, platform: str) -> Streaming[bytes]:
     return Streaming(Request("GET", "/images/get", parameters), decoders.raw)
 
 
+def pull(
+    name: str, *, every: bool, platform: str, headers: Sequence[tuple[str, str]]
+) -> Streaming[Progress]:
+    """Fetch a tag, a digest, or all tags of a repository; ``headers`` say who asks.
+
+    Errors: ``InvalidArgumentError`` for what is no name to pull.
+    """
+    parsed = reference.parse_normalized(name)
+    if every and not parsed.is_name_only:
+        raise InvalidArgumentError("all tags were asked for, but the name has one")
+    if not every:
+        parsed = parsed.with_default_tag()
+    parameters = query(
+        {
+            "fromImage": parsed.familiar_name,
+            "tag": parsed.digest or parsed.tag or "",
+            "platform": platform,
+        }
+    )
+    request = Request("POST", "/images/create", parameters, more_headers=tuple(headers))
+    return Streaming(request, decoders.progress)
+
+
+def pulled(name: str) -> str:
+    """The name of what was pulled by this one."""
+    return reference.parse_normalized(name).with_default_tag().familiar()
+
+
 def push(
     name: str, *, every: bool, platform: str, headers: Sequence[tuple[str, str]]
 ) -> Streaming[Progress]:
