@@ -44,6 +44,8 @@ class Authorization:
         """The ``Authorization`` for a request that needs ``scopes``; "" before any challenge."""
         login = self._credentials
         if login is not None and login.registry_token:
+            if not tokens.is_visible(login.registry_token):
+                raise RegistryUnauthorizedError("invalid registry token")
             return f"Bearer {login.registry_token}"
         if self._realm is not None:
             return f"Bearer {self._token(self._realm, scopes).text}"

@@ -66,6 +66,8 @@ def _reason(error: BaseException | None) -> str:
     inner = _innermost(error)
     if isinstance(inner, http.client.RemoteDisconnected | http.client.IncompleteRead | EOFError):
         return "unexpected EOF"
+    if isinstance(inner, ValueError):
+        return "malformed HTTP request or answer"  # its own words may hold a header's value
     if isinstance(inner, OSError):
         return (inner.strerror or str(inner)).lower()
     return str(inner) or type(inner).__name__

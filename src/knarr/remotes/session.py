@@ -185,7 +185,8 @@ class Session:
                 headers["Authorization"] = authorization
         elif url.origin.host != mine.host:
             tls = tls.for_other_hosts()
-        exchange = Exchange(request.method, url, headers, request.body, request.length)
+        is_slow = request.method not in ("GET", "HEAD")
+        exchange = Exchange(request.method, url, headers, request.body, request.length, is_slow)
         answer = self._transport.exchange(exchange, tls, self.cancellation)
         self.endpoint.is_known = True
         return answer

@@ -189,7 +189,7 @@ class Application(NamedTuple):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataLossError(f'token service "{answer.url.shown}" gave no token') from error
         text = said.token or said.access_token or ""
-        if not text or len(text) > _LONGEST_TOKEN or not _is_visible(text):
+        if not text or len(text) > _LONGEST_TOKEN or not is_visible(text):
             raise DataLossError(f'token service "{answer.url.shown}" gave no token')
         life = min(max(said.expires_in or 0.0, _SHORTEST_LIFE), _LONGEST_LIFE)
         return Token(text, asked + life - _BEFORE_THE_END, said.refresh_token or "")
@@ -201,5 +201,6 @@ def basic(credentials: Credentials) -> str:
     return "Basic " + base64.b64encode(pair).decode()
 
 
-def _is_visible(text: str) -> bool:
+def is_visible(text: str) -> bool:
+    """Whether ``text`` can stand in a header as a token."""
     return text.isascii() and text.isprintable() and " " not in text

@@ -7,6 +7,7 @@ as ``DroppedError`` in the words that Go's HTTP client has for them, which Docke
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,16 +35,24 @@ _HOSTS = 32
 _IDLE = 8  # connections that wait for their next use, for each host
 _BLOCK = 256 << 10
 _DRAINED = 16 << 10
+_SLOWLY = 5
+
+# At its level "debug" it writes down whole addresses, also those with a secret in their query.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 class Exchange(NamedTuple):
-    """What is to be sent. ``length`` of a body that is made; it is made again for each attempt."""
+    """What is to be sent. ``length`` of a body that is made; it is made again for each attempt.
+
+    ``is_slow``: the answer may take its time, because much has to be stored before it.
+    """
 
     method: str
     url: Url
     headers: Mapping[str, str]
     body: Body | None = None
     length: int | None = None
+    is_slow: bool = False
 
 
 class Answer:
@@ -118,8 +127,7 @@ class Transport:
     """Pools of connections, one for each host; thread-safe."""
 
     def __init__(self, patience: Patience) -> None:
-        self._timeout = urllib3.Timeout(connect=patience.connect, read=patience.silence)
-        self._crawl = patience.crawl
+        self._patience = patience
         self._lock = threading.Lock()
         self._managers: dict[tuple[Tls, str], urllib3.PoolManager] = {}
 
@@ -130,7 +138,7 @@ class Transport:
         headers = dict(exchange.headers)
         if exchange.length is not None:
             headers["Content-Length"] = str(exchange.length)
-        LINE.cancellation, LINE.crawl = cancellation, self._crawl
+        LINE.cancellation, LINE.crawl = cancellation, self._patience.crawl
         pool = self._pool(url, tls)
         is_forwarded = pool.proxy is not None and url.origin.scheme == "http"
         try:
@@ -142,7 +150,7 @@ class Transport:
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
-                timeout=self._timeout,
+                timeout=self._timeout(is_slow=exchange.is_slow),
                 preload_content=False,
                 decode_content=False,
             )
@@ -157,6 +165,10 @@ class Transport:
             for manager in self._managers.values():
                 manager.clear()
             self._managers.clear()
+
+    def _timeout(self, *, is_slow: bool) -> urllib3.Timeout:
+        silence = self._patience.silence * (_SLOWLY if is_slow else 1)
+        return urllib3.Timeout(connect=self._patience.connect, read=silence)
 
     def _pool(self, url: Url, tls: Tls) -> HTTPConnectionPool:
         origin = url.origin

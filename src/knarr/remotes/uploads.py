@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SMALL = 1 << 20
 _PIECE = 16 << 20
-_BLOCK = 256 << 10
+_BLOCK = 64 << 10  # each has to be taken within the time of a connect, also by a slow line
 _MOST_STARTS = 3
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})", re.ASCII)
 

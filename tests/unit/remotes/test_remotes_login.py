@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from knarr.errors import InvalidArgumentError, KnarrError, UnauthenticatedError, UnavailableError
-from knarr.remotes import Credentials, RegistryRule, Remotes, Repository, Rules
+from knarr.remotes import Credentials, RegistryRule, Remotes, Repository, Rules, session
 from support.docker_registry import Certificates
 from support.registry_content import DIGEST, MANIFEST, descriptor, digest, manifest_reply
 from support.registry_stub import HURRIED, Reply, Script, Seen, Stub, blob, stub
@@ -132,6 +132,53 @@ def test_a_registry_token_is_sent_as_it_is(registry: Stub, connect: Connect) -> 
     connect(f"{registry.host}/a/b", Credentials(registry_token="raw")).manifest("1")
 
 
+def test_a_registry_token_that_is_none_is_not_shown(registry: Stub, connect: Connect) -> None:
+    repository = connect(f"{registry.host}/a/b", Credentials(registry_token="hid\r\nden: x"))
+    with pytest.raises(UnauthenticatedError) as caught:
+        repository.manifest("1")
+    assert str(caught.value) == "invalid registry token"
+
+
+def test_a_token_is_not_used_beyond_its_life(
+    registry: Stub, other: Stub, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knarr.remotes.tokens._SHORTEST_LIFE", 10.0)  # as much as is left unused
+    registry.on("GET", TAG, guarded("Bearer t1", manifest_reply(), bearer(other)))
+    other.on("GET", "/token", token(expires_in=1))
+    repository = connect(f"{registry.host}/a/b")
+    repository.manifest("1")
+    repository.manifest("1")
+    assert len(other.seen("GET", "/token")) == 3  # the second time at once, before any refusal
+    assert len(registry.seen("GET", TAG)) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("5", 5, 5),
+        ("", None, None),
+        ("soon", None, None),
+        ("-1", None, None),
+        ("1e9", None, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 2999 07:28:00 GMT", 1e9, 1e11),
+        ("9" * 400, None, None),
+    ],
+    ids=range(8),
+)
+def test_retry_after(value: str, least: float | None, most: float | None) -> None:
+    class Given:
+        def header(self, name: str) -> str:
+            return value
+
+    found = session._retry_after(Given())  # type: ignore[arg-type]
+    if least is None or most is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert least <= found <= most
+
+
 def test_insufficient_scope_is_denied(registry: Stub, other: Stub, connect: Connect) -> None:
     more = ',error="insufficient_scope"'
     registry.on("GET", TAG, guarded("never", manifest_reply(), bearer(other, more=more)))
@@ -191,8 +238,14 @@ def test_no_credentials_to_a_token_service_without_tls(
 @pytest.mark.parametrize("kind", ["basic", "bearer"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_credentials_stay_when_another_host_is_named(
-    registry: Stub, other: Stub, connect: Connect, kind: str, status: int
+    registry: Stub,
+    other: Stub,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    status: int,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     away = Reply(status, {"Location": f"{other.url}/there?signature=x"})
     if kind == "basic":
         script = guarded(BASIC, away, "Basic realm=x")
@@ -205,6 +258,7 @@ def test_credentials_stay_when_another_host_is_named(
     [came] = other.seen("GET", "/there")
     assert "authorization" not in came.headers
     assert not {"someone", "pass:word", "t1"} & set(str(came).split("'"))
+    assert "signature" not in caplog.text
 
 
 def test_another_host_that_asks_for_credentials_gets_none(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +27,7 @@ from knarr.oci import reference
 from knarr.oci.descriptor import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor
 from knarr.oci.digest import Digest
 from knarr.remotes import Patience, RegistryRule, Remotes, Repository, Rules
+from support.docker_registry import Certificates
 from support.registry_content import DIGEST, MANIFEST, digest, error, manifest_reply
 from support.registry_stub import HURRIED, Reply, Stub, endless, reset, stub
 
@@ -178,8 +181,6 @@ def test_it_is_not_asked_for_ever(registry: Stub, connect: Connect) -> None:
 
 
 def test_a_silent_or_slow_registry_is_left(registry: Stub, connect: Connect) -> None:
-    import time
-
     impatient = Patience(attempts=1, silence=0.2, crawl=0.2)
 
     def drip(to: object) -> None:
@@ -203,23 +204,26 @@ def test_nobody_there(connect: Connect) -> None:
     assert str(caught.value) == words
 
 
-def test_a_cancelled_wait_ends(registry: Stub, connect: Connect) -> None:
-    import threading
-
-    repository = connect(f"{registry.host}/a/b", patience=Patience(silence=30))
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_cancelled_wait_ends(connect: Connect, certificates: Certificates, secure: bool) -> None:
     arrived, let_go = threading.Event(), threading.Event()
 
     def hold(to: object) -> None:
         arrived.set()
         let_go.wait(30)
 
-    registry.on("GET", TAG, Reply(raw=hold))
-    threading.Thread(target=lambda: (arrived.wait(30), repository.cancel())).start()
-    with pytest.raises(UnavailableError, match="context canceled"):
-        repository.manifest("1")
-    let_go.set()
-    with pytest.raises(UnavailableError, match="context canceled"):
-        repository.manifest("1")
+    with stub(certificates.context() if secure else None) as registry:
+        repository = connect(f"{registry.host}/a/b", patience=Patience(silence=30))
+        registry.on("GET", TAG, Reply(raw=hold))
+        helper = threading.Thread(target=lambda: (arrived.wait(30), repository.cancel()))
+        helper.start()
+        with pytest.raises(UnavailableError, match="context canceled"):
+            repository.manifest("1")
+        assert not let_go.is_set()
+        let_go.set()
+        helper.join()
+        with pytest.raises(UnavailableError, match="context canceled"):
+            repository.manifest("1")
 
 
 @pytest.mark.parametrize(
