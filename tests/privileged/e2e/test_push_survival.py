@@ -10,12 +10,14 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from support import images, registries, waiting
 from support.engine import Engine, UnixConnection
 from support.registries import Registry
+from support.registry import RegistryServer
 from support.registry_stub import Reply, Seen, Stub, stub
 from support.waiting import SECONDS
 
@@ -165,3 +167,107 @@ def test_a_registry_that_refuses_a_layer_stops_the_others(engine: Engine) -> Non
         assert lines[-1]["error"] == "denied: requested access to the resource is denied"
         assert content(engine) == before
         assert engine.api("DELETE", f"/images/{name}?force=1")[0] == 200
+
+
+def test_an_engine_that_ends_does_not_wait_for_a_registry(
+    make_engine: Callable[..., Engine], stuck: tuple[Stub, threading.Event, threading.Event]
+) -> None:
+    server, asked, _ = stuck
+    engine = make_engine(busybox=False)
+    assert engine.api("POST", "/images/load", archive(f"{server.host}/a/b:1"))[0] == 200
+    connection = UnixConnection(str(engine.socket))
+    connection.request("POST", f"/images/{server.host}/a/b/push?tag=1")
+    assert asked.wait(SECONDS)
+    assert engine.terminate() == 0
+    connection.close()
+    engine.start()
+    assert pushing(engine) == 0
+
+
+class Between:
+    """Carries connections to a registry; after so many bytes towards it something happens once.
+
+    ``at`` maps a number of bytes to what is done then; the connection is cut behind it.
+    """
+
+    def __init__(self, target: str, at: dict[int, Callable[[], object]]) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._at = dict(at)
+        self._count = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self.cuts = 0
+        self._threads: list[threading.Thread] = []
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._spawn(self._accept)
+
+    def _spawn(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self._listening.accept()[0]
+                far = socket.socket()
+                self._sockets += [near, far]
+                if far.connect_ex(self._target):
+                    near.shutdown(socket.SHUT_RDWR)
+                    continue
+                self._spawn(self._carry, near, far, True)
+                self._spawn(self._carry, far, near, False)
+
+    def _carry(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+                if outward and self._is_due(len(data)):
+                    break
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _is_due(self, count: int) -> bool:
+        with self._lock:
+            self._count += count
+            due = [limit for limit in self._at if self._count >= limit]
+            for limit in due:
+                self._at.pop(limit)()
+                self.cuts += 1
+            return bool(due)
+
+    def close(self) -> None:
+        for each in (self._listening, *self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(SECONDS)
+        for each in (self._listening, *self._sockets):
+            each.close()
+
+
+@pytest.mark.parametrize("what", ["connection", "registry"])
+def test_an_upload_goes_on_after_a_cut(engine: Engine, tmp_path: Path, what: str) -> None:
+    server = RegistryServer(tmp_path / "root").start()
+
+    def restart() -> None:
+        if what == "registry":
+            server.kill9()
+            server.start()
+
+    between = Between(server.address, {2 << 20: restart, 5 << 20: restart})
+    try:
+        name = f"{between.host}/a/{what}:1"
+        assert engine.api("POST", "/images/load", archive(name, 4 << 20))[0] == 200
+        lines = push(engine, between.host, f"a/{what}")
+        assert "aux" in lines[-1], lines[-1]
+        assert between.cuts == 2
+        tars = Registry(server.address).layers(f"a/{what}", "1")
+        assert [len(tar) > 4 << 20 for tar in tars] == [True, True]
+        assert engine.api("DELETE", f"/images/{name}?force=1")[0] == 200
+    finally:
+        between.close()
+        server.stop()
