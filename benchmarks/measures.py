@@ -7,7 +7,9 @@ the median of each and their ratio. Nothing here asserts a time.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -16,9 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from peers import Connection, Dockerd, Engine, api, pss, runc_bundle
+from peers import Connection, Dockerd, Engine, api, images, pss, runc_bundle
 
 from support import probes
+from support.docker_registry import docker_registry
+from support.registry_images import Pusher, large
 
 TRUE = {"Image": "busybox:latest", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
 RUN = ["run", "--rm", "--network", "none", "busybox:latest", "true"]
@@ -53,8 +57,6 @@ def interleaved(rounds: int, *work: Callable[[], object]) -> list[float]:
 
 def command(args: list[str], host: str | None = None) -> Callable[[], None]:
     """A command that must succeed, with DOCKER_HOST set."""
-    import os
-
     env = os.environ | ({"DOCKER_HOST": host} if host else {})
 
     def run() -> None:
@@ -199,6 +201,58 @@ def load_and_rmi(ours: Engine, theirs: Dockerd, archive: Path, rounds: int = 3) 
         name = f"`docker {verb}` of a Debian image"
         rows.append(Row(name, "dockerd", mine * 1e3, other * 1e3, "ms", goal))
     return rows
+
+
+def pull_to_runnable(ours: Engine, theirs: Dockerd, base: Path, rounds: int = 3) -> list[Row]:
+    """``docker pull`` of an image from a registry on this machine, and ``docker create`` of it.
+
+    The image has a Debian root filesystem in one layer and 30 MB that do not compress in another.
+    Processor time is that of the engine and its helpers, without the command line and the registry.
+    """
+    docker = probes.docker_cli() or "docker"
+    walls: dict[str, list[float]] = {}
+    loads: dict[str, list[float]] = {}
+    with docker_registry(base / "registry") as host:
+        pusher = Pusher(host, "bench/debian")
+        pusher.image("1", images.debian_root().read_bytes(), large(1, 30 << 20))
+        name = f"{pusher.name}:1"
+        for number in range(rounds + 1):
+            for who, engine in (("ours", ours), ("theirs", theirs)):
+                before = cpu_seconds(pids(engine))
+                start = time.perf_counter()
+                command([docker, "pull", "-q", name], engine.host)()
+                create = ["create", "--name", "bench-pulled", "--network", "none", name, "true"]
+                command([docker, *create], engine.host)()
+                took = time.perf_counter() - start
+                used = cpu_seconds(pids(engine)) - before
+                if number:
+                    walls.setdefault(who, []).append(took)
+                    loads.setdefault(who, []).append(used)
+                command([docker, "rm", "bench-pulled"], engine.host)()
+                command([docker, "rmi", name], engine.host)()
+    rows = []
+    for what, found, goal in (("", walls, "0.4"), (", processor time", loads, "0.15")):
+        mine, other = (statistics.median(found[who]) * 1e3 for who in ("ours", "theirs"))
+        title = f"`docker pull` of a Debian image to runnable{what}"
+        rows.append(Row(title, "dockerd", mine, other, "ms", goal))
+    return rows
+
+
+def pids(engine: Engine | Dockerd) -> list[int]:
+    """The processes of an engine."""
+    if isinstance(engine, Dockerd):
+        return engine.pids()
+    return [engine.pid, engine.supervisor_pid()]
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """The processor time of processes and of their children that have ended."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def commit_and_save(ours: Engine, theirs: Dockerd, base: Path, rounds: int = 5) -> list[Row]:

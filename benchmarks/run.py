@@ -39,6 +39,7 @@ def measure(base: Path) -> list[measures.Row]:
             rows += measures.starts_per_second(ours, theirs)
             rows += measures.idle_memory(ours, theirs)
             rows += measures.load_and_rmi(ours, theirs, archive)
+            rows += measures.pull_to_runnable(ours, theirs, base)
             rows += measures.commit_and_save(ours, theirs, base)
             rows += measures.listing(ours, program)
             rows += measures.listing_many(ours, theirs)
