@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,12 +77,15 @@ class Both:
     def content(self, program: str) -> object:
         return json.loads(self.config(program).read_text())
 
+    def one(self, name: str, *arguments: str) -> Outcome:
+        folder = ("--config", str(self.config(name).parent))
+        return run([*self._programs[name], *folder], self._engine.host, self._base, arguments)
+
     def run(self, *arguments: str) -> tuple[Outcome, Outcome]:
         found, self.asked = [], []
-        for name, program in self._programs.items():
+        for name in self._programs:
             self._engine.requests.clear()
-            folder = ("--config", str(self.config(name).parent))
-            found.append(run([*program, *folder], self._engine.host, self._base, arguments))
+            found.append(self.one(name, *arguments))
             self.asked.append([_told(each) for each in self._engine.requests if _counts(each)])
         return found[0], found[1]
 
@@ -172,6 +177,52 @@ def test_a_login_is_kept_alike(both: Both, user: str) -> None:
     docker, knarr = both.run("logout", "h:5000")
     assert knarr == docker
     assert both.content("knarr") == both.content("docker")
+
+
+HELPER = f"""#!{sys.executable} -I
+import json, sys
+store = "STORE"
+known, said = json.load(open(store)), sys.stdin.read()
+if sys.argv[1] == "list":
+    print(json.dumps({{key: pair[0] for key, pair in known.items()}}))
+elif sys.argv[1] == "get":
+    if said not in known:
+        print("credentials not found in native keychain")
+        sys.exit(1)
+    print(json.dumps({{"ServerURL": said, "Username": known[said][0], "Secret": known[said][1]}}))
+elif sys.argv[1] == "store":
+    new = json.loads(said)
+    json.dump({{**known, new["ServerURL"]: [new["Username"], new["Secret"]]}}, open(store, "w"))
+else:
+    known.pop(said, None)
+    json.dump(known, open(store, "w"))
+"""
+
+
+@pytest.mark.parametrize("user", ["me", "tokens"])
+def test_one_logs_in_for_the_other(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    keyring = tmp_path / "keyring.json"
+    keyring.write_text("{}")
+    helper = tmp_path / "docker-credential-mine"
+    helper.write_text(HELPER.replace("STORE", str(keyring)))
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    both.configure({"credsStore": "mine"})
+    for first, second in (("docker", "knarr"), ("knarr", "docker")):
+        done = both.one(first, "login", "-u", user, "-p", "right", "h:5000")
+        assert done.code == 0, done.err
+        assert "unencrypted" not in done.err
+        assert "right" not in both.config(first).read_text()
+        both.config(second).write_text(both.config(first).read_text())
+        docker, knarr = both.run("push", "h:5000/a/b:1")
+        assert knarr == docker
+        assert both.asked[0] == both.asked[1]
+        secret = {"identitytoken": "tok"} if user == "tokens" else {"password": "right"}
+        assert secret.items() <= both.asked[0][0][3].items()
+        assert both.one(second, "logout", "h:5000").code == 0
+        assert json.loads(keyring.read_text()) == {}
 
 
 def test_existing_credentials_are_used(both: Both) -> None:
