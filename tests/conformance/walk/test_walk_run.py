@@ -90,7 +90,7 @@ WALKS = (
             ),
             run("--ulimit nofile=100:200 --ulimit core=0", "ulimit -n; ulimit -Hn; ulimit -c"),
         ),
-        ("dockerenv", "masked-paths"),
+        ("masked-paths",),
     ),
     Walk(
         "limits",

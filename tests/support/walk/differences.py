@@ -126,11 +126,6 @@ DIFFERENCES: dict[str, Difference] = {
         r"copied:/\w+ busybox ls|tar tf /x.tar",
         docker="mtab",
     ),
-    "dockerenv": _difference(
-        "There is no /.dockerenv",
-        r"ls -A /",
-        docker="dockerenv",
-    ),
     "newer-hosts": _difference(
         "/etc/hosts and /etc/resolv.conf are written as newer versions of Docker write them",
         r"cat /etc/(hosts|resolv.conf)",
