@@ -9,9 +9,9 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from knarr.api import requests
 from knarr.api.registry import AuthConfig
+from knarr.errors import KnarrError
 from knarr.remotes import Credentials
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def of(call: Call) -> Credentials | None:
         return None
     try:
         raw = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
-        return from_config(msgspec.json.decode(raw, type=AuthConfig))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return from_config(requests.decode(AuthConfig, raw))
+    except (binascii.Error, ValueError, KnarrError):
         return None
 
 

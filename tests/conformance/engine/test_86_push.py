@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from support import images, registries
@@ -260,6 +261,28 @@ def test_login_push_logout(daemon: Engine, guarded: str, repo: str, config: Path
     ]
     daemon.docker("logout", guarded, env=env)
     assert daemon.docker("push", name, env=env, check=False).code == 1
+
+
+def test_docker_py_logs_in_and_pushes(daemon: Engine, guarded: str, repo: str) -> None:
+    name = f"{guarded}/{repo}"
+    make(daemon, f"{name}:1")
+    client = docker.DockerClient(base_url=daemon.host)
+    try:
+        with pytest.raises(docker.errors.APIError):
+            client.login(USER, "wrong", registry=guarded, dockercfg_path="/nonexistent")
+        said = client.login(USER, PASSWORD, registry=guarded, dockercfg_path="/nonexistent")
+        assert said["Status"] == "Login Succeeded"
+        lines = list(client.images.push(name, tag="1", stream=True, decode=True))
+        digest = lines[-1]["aux"]["Digest"]
+        data = client.images.get_registry_data(f"{name}:1")
+        assert data.id == digest
+        assert data.has_platform("linux/amd64")
+        refused = client.images.push(
+            name, tag="1", auth_config={"username": USER, "password": "x"}, stream=True, decode=True
+        )
+        assert "error" in list(refused)[-1]
+    finally:
+        client.close()
 
 
 def test_secrets_are_nowhere(daemon: Engine, guarded: str, repo: str, is_knarr: bool) -> None:
