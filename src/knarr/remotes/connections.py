@@ -86,6 +86,9 @@ class _Response(http.client.HTTPResponse):
         self._watched.left = _MOST_HEADERS + _BUFFER
         super().begin()
         self._watched.left = None
+        lengths = set(self.headers.get_all("Content-Length") or ())
+        if len(lengths) > 1 or not all(each.isascii() and each.isdigit() for each in lengths):
+            raise http.client.HTTPException("malformed HTTP response: bad Content-Length")
 
 
 class _Http(HTTPConnection):

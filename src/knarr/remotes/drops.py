@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from urllib3 import exceptions as failures
 
-from knarr.remotes.failure import DroppedError
+from knarr.remotes.failure import DroppedError, shown
 
 if TYPE_CHECKING:
     from knarr.remotes.urls import Url
@@ -19,7 +19,7 @@ def dropped(error: Exception, method: str, url: Url) -> DroppedError:
     words, reached, is_permanent = _words(error, url)
     verb = method.capitalize()
     address = url.shown if reached else f"{url.origin}/v2/"
-    found = DroppedError(f'{verb} "{address}": {words}')
+    found = DroppedError(f'{verb} "{address}": {shown(words)}')
     found.reached, found.is_permanent = reached, is_permanent
     return found
 
@@ -66,6 +66,8 @@ def _reason(error: BaseException | None) -> str:
     inner = _innermost(error)
     if isinstance(inner, http.client.RemoteDisconnected | http.client.IncompleteRead | EOFError):
         return "unexpected EOF"
+    if isinstance(inner, http.client.BadStatusLine):
+        return "malformed HTTP response"
     if isinstance(inner, ValueError):
         return "malformed HTTP request or answer"  # its own words may hold a header's value
     if isinstance(inner, OSError):

@@ -37,8 +37,8 @@ _BLOCK = 256 << 10
 _DRAINED = 16 << 10
 _SLOWLY = 5
 
-# At its level "debug" it writes down whole addresses, also those with a secret in their query.
-logging.getLogger("urllib3").setLevel(logging.WARNING)
+# It writes down whole addresses, also those with a secret in their query.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 class Exchange(NamedTuple):

@@ -56,7 +56,11 @@ class Url(NamedTuple):
         """What ``location`` means on this page; raises InvalidArgumentError."""
         if not location or len(location) > LONGEST:
             raise InvalidArgumentError("invalid address: none, or too long")
-        return parse(urljoin(f"{self.origin}{self.target}", location.strip()))
+        try:
+            joined = urljoin(f"{self.origin}{self.target}", location.strip())
+        except ValueError as error:
+            raise InvalidArgumentError(f"invalid address: {error}") from error
+        return parse(joined)
 
 
 def parse(text: str) -> Url:

@@ -83,7 +83,7 @@ def test_a_document(registry: Stub, connect: Connect) -> None:
          UnavailableError, "headers"),
         (Reply(raw=endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 60000)), UnavailableError, "line"),
         (Reply(raw=endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n")), UnavailableError, "headers"),
-        (Reply(raw=lambda to: to.sendall(b"SSH-2.0-x\r\n")), UnavailableError, "SSH"),
+        (Reply(raw=lambda to: to.sendall(b"SSH-2.0-x\r\n")), UnavailableError, "malformed HTTP"),
         (Reply(raw=reset), UnavailableError, "Get \"http"),
         (Reply(raw=lambda to: None), UnavailableError, "EOF"),
         (Reply(200, {}, MANIFEST, length=len(MANIFEST) + 5), UnavailableError, "EOF"),
