@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from knarr.errors import UnauthenticatedError
 from knarr.remotes.cancellation import Cancellation
@@ -37,6 +38,8 @@ class Remotes:
         self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._endpoints: dict[str, list[Endpoint]] = {}
+        self._cancellations: WeakSet[Cancellation] = WeakSet()
+        self._closed = False
         self._spoken: tuple[Transport, Tokens] | None = None
 
     def repository(self, name: Reference, credentials: Credentials | None = None) -> Repository:
@@ -47,7 +50,7 @@ class Remotes:
         """
         from knarr.remotes.repository import Repository  # noqa: PLC0415 - it loads urllib3
 
-        cancellation = Cancellation()
+        cancellation = self._cancellation()
         endpoints = self._of(name.domain.lower())
         sessions = [
             self._session(each, None if each.is_mirror else credentials, cancellation)
@@ -95,10 +98,14 @@ class Remotes:
         return searching.found(self._session(service, credentials), url, limit)
 
     def close(self) -> None:
-        """Close all connections; what is under way fails."""
+        """Close all connections; what is under way, or begun later, fails."""
         with self._lock:
+            self._closed = True
             spoken, self._spoken = self._spoken, None
             self._endpoints.clear()
+            under_way = list(self._cancellations)
+        for each in under_way:
+            each.cancel()
         if spoken is not None:
             spoken[0].close()
 
@@ -134,8 +141,16 @@ class Remotes:
             transport=transport,
             tokens=tokens,
             patience=self._patience,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or self._cancellation(),
         )
+
+    def _cancellation(self) -> Cancellation:
+        made = Cancellation()
+        with self._lock:
+            self._cancellations.add(made)
+            if self._closed:
+                made.cancel()
+        return made
 
     def _shared(self) -> tuple[Transport, Tokens]:
         from knarr.remotes.tokens import Tokens  # noqa: PLC0415

@@ -226,6 +226,23 @@ def test_a_cancelled_wait_ends(connect: Connect, certificates: Certificates, sec
             repository.manifest("1")
 
 
+def test_closing_ends_what_is_under_way(registry: Stub) -> None:
+    remotes = Remotes(None, HURRIED)
+    name = reference.parse_normalized(f"{registry.host}/a/b")
+    let_go = threading.Event()
+
+    def hold(to: object) -> None:
+        remotes.close()
+        let_go.wait(30)
+
+    registry.on("GET", TAG, Reply(raw=hold))
+    with pytest.raises(UnavailableError, match="context canceled"):
+        remotes.repository(name).manifest("1")
+    let_go.set()
+    with pytest.raises(UnavailableError, match="context canceled"):
+        remotes.repository(name).manifest("1")
+
+
 @pytest.mark.parametrize(
     "bad", ["../x", "a/b", "", "1?x=y", "1#x", "a b", "sha256:xyz", "md5:" + "0" * 32, "é", "-x"]
 )
