@@ -17,7 +17,7 @@ import pytest
 
 import knarr
 from knarr.errors import NotFoundError
-from support import registries, waiting
+from support import images, registries, waiting
 from support.dockerd import Dockerd
 from support.engine import Engine, UnixConnection
 from support.registries import PASSWORD, USER, digest_of
@@ -216,6 +216,26 @@ def test_run_pulls_what_is_missing(daemon: Engine, pusher: Pusher) -> None:
         program("rm", quiet.line)
 
 
+def test_what_was_pulled_runs(daemon: Engine, pusher: Pusher) -> None:
+    pusher.image("1", images.busybox_layer(), TOP)
+    for program in (daemon.docker, daemon.knarr):
+        forget(daemon, pusher.repository)
+        words = ["run", "--rm", "--network", "none", f"{pusher.name}:1", "/bin/cat", "/top.txt"]
+        assert program(*words).out == "top" * 50
+
+
+def test_docker_hub_through_a_mirror(make_engine: Callable[..., Engine], registry: str) -> None:
+    digest = Pusher(registry, "library/thing").image("latest", BASE)
+    engine = make_engine("--registry-mirror", f"http://{registry}", busybox=False)
+    assert engine.docker("pull", "thing").out.splitlines()[-3:] == [
+        f"Digest: {digest}",
+        "Status: Downloaded newer image for thing:latest",
+        "docker.io/library/thing:latest",
+    ]
+    shown = engine.docker("image", "inspect", "-f", "{{.RepoTags}} {{.RepoDigests}}", "thing")
+    assert shown.line == f"[thing:latest] [thing@{digest}]"
+
+
 def test_the_knarr_command_line(daemon: Engine, pusher: Pusher) -> None:
     digests = fill(pusher)
     name = pusher.name
@@ -385,7 +405,8 @@ def test_a_client_that_goes_away_cancels(make_engine: Callable[..., Engine], our
     try:
         connection = UnixConnection(str(engine.socket))
         connection.request("POST", f"/images/create?fromImage={name}&tag=1")
-        assert connection.getresponse().read(1)
+        response = connection.getresponse()
+        assert response.read(1)
         waiting.until(lambda: is_fetching(engine))
         connection.close()
         waiting.until(lambda: not is_fetching(engine))

@@ -341,6 +341,16 @@ class FakeImages:
 
         return chunks()
 
+    async def pull(self, name: str, **options: Any) -> AsyncIterator[Any]:
+        self.calls.append(("pull", (name, options)))
+
+        async def progress() -> AsyncIterator[images.Progress]:
+            if name.endswith("missing"):
+                raise NotFoundError("pull access denied for missing")
+            yield images.Progress(status="Status: Image is up to date for a:b")
+
+        return progress()
+
     async def import_(self, body: AsyncIterator[bytes], **options: Any) -> AsyncIterator[Any]:
         self.calls.append(("import", options))
 

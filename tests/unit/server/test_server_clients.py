@@ -72,7 +72,8 @@ def test_exec(cli: Any) -> None:
 def test_unknown_image(cli: Any) -> None:
     done = cli("run", "missing", "x")
     assert done.returncode == 125
-    assert b"pulling images from a registry is not implemented yet" in done.stderr
+    assert b"Unable to find image 'missing:latest' locally" in done.stderr
+    assert b"pull access denied for missing" in done.stderr
 
 
 def test_load_save_rmi_logs(cli: Any, tmp_path: Path) -> None:

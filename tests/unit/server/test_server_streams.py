@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -473,7 +474,20 @@ def test_import(serving: Any) -> None:
     assert (status, answer) == (200, {"status": "sha256:1"})
     options = serving.images.calls[-1][1]
     assert (options["reference"], options["changes"]) == ("a/b:c", ["CMD x", "ENV y=1"])
-    assert serving.json("POST", "/images/create?fromImage=a")[0] == 501
+
+
+def test_pull(serving: Any) -> None:
+    path = "/images/create?fromImage=a&tag=b&platform=linux/arm64"
+    login = base64.urlsafe_b64encode(b'{"username":"me","password":"secret"}').decode()
+    status, _, body = serving.request("POST", path, headers={"X-Registry-Auth": login})
+    assert status == 200
+    assert json.loads(body) == {"status": "Status: Image is up to date for a:b"}
+    kind, (name, options) = serving.images.calls[-1]
+    assert (kind, name, options["tag"], options["platform"]) == ("pull", "a", "b", "linux/arm64")
+    assert options["credentials"].username == "me"
+    assert "secret" not in repr(options)
+    status, answer = serving.json("POST", "/images/create?fromImage=missing")
+    assert (status, answer) == (404, {"message": "pull access denied for missing"})
 
 
 def test_stopping_ends_streams_at_once(serving: Any) -> None:
