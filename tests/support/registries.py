@@ -9,7 +9,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .docker_registry import PASSWORD, USER, docker_registry
 from .registry import RegistryServer
@@ -57,6 +57,18 @@ class Registry(NamedTuple):
         tars = [gzip.decompress(self.blob(name, each["digest"])) for each in document["layers"]]
         assert [digest_of(tar) for tar in tars] == config["rootfs"]["diff_ids"]
         return tars
+
+    def put(self, name: str, tag: str, document: dict[str, Any]) -> None:
+        """Put a manifest or index whose blobs are there."""
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        try:
+            headers = {"Content-Type": document["mediaType"]}
+            body = json.dumps(document).encode()
+            connection.request("PUT", f"/v2/{name}/manifests/{tag}", body=body, headers=headers)
+            response = connection.getresponse()
+            assert response.status == 201, response.read()
+        finally:
+            connection.close()
 
     def _get(self, path: str) -> tuple[str, bytes]:
         connection = http.client.HTTPConnection(self.host, timeout=60)

@@ -38,7 +38,8 @@ async def distribution(call: Call) -> web.Response:
 async def document(call: Call) -> web.Response:
     """``GET /distribution/{name}/document``, of knarr alone: the manifest as it is, to the byte."""
     media_type, digest, raw = await call.engine.registries.document(call.name, credentials.of(call))
-    made = responses.headers(media_type)
+    is_type = media_type.isascii() and media_type.isprintable()  # a registry has written it
+    made = responses.headers(media_type if is_type else "application/octet-stream")
     made["Docker-Content-Digest"] = digest
     return web.Response(body=raw, headers=made)
 
