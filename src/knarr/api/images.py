@@ -10,6 +10,7 @@ import msgspec
 
 from knarr.api.containers import DriverData, Empty, HealthConfig
 from knarr.api.message import ZERO_TIME, Message, always, null
+from knarr.api.registry import Descriptor
 
 
 class ImageConfig(Message, frozen=True, kw_only=True):
@@ -119,11 +120,17 @@ class ErrorDetail(Message, frozen=True, kw_only=True, rename="camel"):
 
 
 class Aux(Message, frozen=True, kw_only=True):
-    """What a line of progress tells to programs: what a push ended with."""
+    """What a line of progress tells to programs: what a push ended with.
+
+    ``instead_of_index``: of an index that is not here as a whole, one manifest was pushed.
+    """
 
     tag: str = ""
     digest: str = ""
     size: int = 0
+    instead_of_index: bool = msgspec.field(default=False, name="manifestPushedInsteadOfIndex")
+    original_index: Descriptor | None = msgspec.field(default=None, name="originalIndex")
+    selected_manifest: Descriptor | None = msgspec.field(default=None, name="selectedManifest")
 
 
 class Progress(Message, frozen=True, kw_only=True, rename="camel"):

@@ -17,11 +17,13 @@ import time
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from knarr.api.images import Aux, Progress, ProgressDetail
+from knarr.api.registry import Descriptor as ApiDescriptor
 from knarr.errors import NotFoundError, UnavailableError
 from knarr.images.board import Board
 from knarr.images.outgoing import Piece, Selector, compressed_layer, new_manifest, sources
 from knarr.metadata import Content
 from knarr.oci.digest import DiffID
+from knarr.oci.manifest import Index
 from knarr.sys import faults
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from knarr.metadata.leases import LeaseID
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
-    from knarr.oci.manifest import Index, Manifest
+    from knarr.oci.manifest import Manifest
     from knarr.oci.platform import Platform
     from knarr.oci.reference import Reference
     from knarr.remotes import Repository
@@ -101,11 +103,22 @@ class _Push:
         order.repository.push_manifest(tag, top.raw, top.media_type)
         faults.point("push.sent")
         self._record(image, documents, layers)
+        self._tell_of_index(selector, target, top)
         size = len(top.raw)
         order.tell(Progress(status=f"{tag}: digest: {top.digest} size: {size}"))
         aux = Aux(tag=tag, digest=top.digest, size=size)
         order.tell(Progress(progress_detail=ProgressDetail(), aux=aux))
         return top.digest
+
+    def _tell_of_index(
+        self, selector: Selector, target: Digest | None, top: Manifest | Index
+    ) -> None:
+        """Tell that the digest is another, because not all of the index is here."""
+        index = selector.read(target) if target is not None else None
+        if self._order.platform is None and isinstance(index, Index) and top != index:
+            original, selected = _described(index), _described(top)
+            aux = Aux(instead_of_index=True, original_index=original, selected_manifest=selected)
+            self._order.tell(Progress(aux=aux))
 
     # Layers.
 
@@ -250,6 +263,12 @@ class _Told:
             self._last = now
             detail = ProgressDetail(current=done, total=self.total)
             self._board.post(_message(self._label, self._status, detail))
+
+
+def _described(document: Manifest | Index) -> ApiDescriptor:
+    return ApiDescriptor(
+        media_type=document.media_type, digest=document.digest, size=len(document.raw)
+    )
 
 
 def _key(piece: Piece) -> str:

@@ -290,6 +290,40 @@ def test_another_platform(home: Home, client: Client) -> None:
     client.push(platform="linux/amd64")
 
 
+def test_an_index_that_is_not_here_as_a_whole(home: Home, client: Client) -> None:
+    registry = client.registry
+    mine = registry.image(BASE)
+    other = registry.image(TOP, architecture="s390x")
+    entries = [
+        {"digest": digest, "platform": each}
+        for digest, each in zip((mine, other), INDEX_PLATFORMS, strict=True)
+    ]
+    index = registry.index(entries, "1")
+    parsed = references.parse_normalized(f"{NAME}:1")
+    repository = registry.repository(parsed)
+    order = PullOrder(
+        parsed,
+        repository,
+        lambda: repository,
+        platforms.parse("linux/amd64"),
+        client.told.append,
+        client.gone,
+    )
+    home.images.pull(order)
+    home.images.tag(f"{NAME}:1", f"{HOST}/other", "x")
+    other_side = Client(home)
+    other_side.push(f"{HOST}/other:x")
+    assert other_side.registry.by_tag == {"x": mine}
+    told = [each.aux for each in other_side.told if each.aux and each.aux.instead_of_index]
+    assert len(told) == 1
+    assert told[0].original_index is not None
+    assert told[0].selected_manifest is not None
+    assert told[0].original_index.digest == index
+    assert told[0].selected_manifest.digest == mine
+    assert other_side.told[-1].aux is not None
+    assert other_side.told[-1].aux.tag == "x"
+
+
 INDEX_PLATFORMS = [
     {"architecture": "amd64", "os": "linux"},
     {"architecture": "s390x", "os": "linux"},

@@ -11,7 +11,12 @@ from knarr.client import jsontext, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
     from knarr.cli.command import Call
+
+    Json = dict[str, Any]
 
 
 def execute(call: Call) -> int:
@@ -35,10 +40,30 @@ def execute(call: Call) -> int:
     headers = keychain.headers(name.canonical(), warn)
     path = paths.image(name.name, "push")
     response = call.session.call("POST", path, query, headers=headers)
-    progress.show(jsontext.documents(response.chunks()), sys.stdout, quiet=quiet)
+    notes: list[str] = []
+    documents = _noted(jsontext.documents(response.chunks()), notes)
+    progress.show(documents, sys.stdout, quiet=quiet)
     if quiet:
         print(name.canonical())
+    for note in notes:
+        warn(note)
     return 0
+
+
+def _noted(documents: Iterable[Json], notes: list[str]) -> Iterator[Json]:
+    """The same documents; what a person should know of them is put into ``notes``."""
+    for document in documents:
+        aux = document.get("aux") or {}
+        if aux.get("manifestPushedInsteadOfIndex"):
+            index, manifest = (
+                (aux.get(key) or {}).get("digest", "")
+                for key in ("originalIndex", "selectedManifest")
+            )
+            notes.append(
+                "NOTE: not all of the image for several platforms is here, "
+                f"so only this one was pushed:\n{index} -> {manifest}"
+            )
+        yield document
 
 
 def warn(text: str) -> None:
