@@ -35,6 +35,11 @@ PUSHED = [
     {"status": "1: digest: sha256:00 size: 5"},
     {"progressDetail": {}, "aux": {"Tag": "1", "Digest": "sha256:00", "Size": 5}},
 ]
+PARTIAL: dict[str, Any] = {
+    "manifestPushedInsteadOfIndex": True,
+    "originalIndex": {"mediaType": "a", "digest": "sha256:" + "1" * 64, "size": 1},
+    "selectedManifest": {"mediaType": "b", "digest": "sha256:" + "2" * 64, "size": 1},
+}
 REFUSED = "denied: requested access to the resource is denied"
 
 
@@ -48,6 +53,8 @@ def script(request: Request, _: object) -> bytes:
         return answer(200, FOUND)
     if request.path.endswith("/push"):
         lines = PUSHED
+        if "partial" in request.path:
+            lines = [*PUSHED[:4], {"aux": PARTIAL}, *PUSHED[4:]]
         if "refused" in request.path:
             lines = [*PUSHED[:2], {"errorDetail": {"message": REFUSED}, "error": REFUSED}]
         body = "".join(json.dumps(line) + "\r\n" for line in lines).encode()
@@ -223,6 +230,14 @@ def test_one_logs_in_for_the_other(
         assert secret.items() <= both.asked[0][0][3].items()
         assert both.one(second, "logout", "h:5000").code == 0
         assert json.loads(keyring.read_text()) == {}
+
+
+def test_a_part_of_an_index_is_told_of(both: Both) -> None:
+    docker, knarr = both.run("push", "h:5000/partial/b:1")
+    assert docker.out.startswith(knarr.out)
+    for digest in (PARTIAL["originalIndex"]["digest"], PARTIAL["selectedManifest"]["digest"]):
+        assert digest in docker.out
+        assert digest in knarr.err
 
 
 def test_existing_credentials_are_used(both: Both) -> None:
