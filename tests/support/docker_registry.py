@@ -53,10 +53,6 @@ def docker_registry(
 ) -> Iterator[str]:
     """A running registry; its ``host:port``. ``auth``: it knows ``USER`` with ``PASSWORD``."""
     base.mkdir(parents=True, exist_ok=True)
-    program = probes.find_program("docker-registry")
-    assert program, "docker-registry is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
     config: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "warn"},
@@ -65,35 +61,46 @@ def docker_registry(
             "delete": {"enabled": True},
         },
     }
-    serving: dict[str, object] = {"addr": host}
+    serving: dict[str, object] = {}
     if certificates is not None:
         serving["tls"] = {"certificate": str(certificates.cert), "key": str(certificates.key)}
-    config["http"] = serving
     if auth:
         users = base / "htpasswd"
         users.write_text(f"{USER}:{_BCRYPT}\n")
         config["auth"] = {"htpasswd": {"realm": "test", "path": str(users)}}
-    (base / "config.yml").write_text(json.dumps(config))  # JSON is YAML
-    with (base / "log").open("wb") as log:
-        command = [program, "serve", str(base / "config.yml")]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    for _ in range(5):  # between looking for a port and taking it somebody else may take it
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            host = f"127.0.0.1:{probe.getsockname()[1]}"
+        process = _started(base, {**config, "http": {**serving, "addr": host}})
+        if _answers(host, process):
+            break
+        assert "address already in use" in (base / "log").read_text(), (base / "log").read_text()
     try:
-        _wait(host, process, base / "log")
         yield host
     finally:
         process.terminate()
         process.wait(SECONDS)
 
 
-def _wait(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _started(base: Path, config: dict[str, object]) -> subprocess.Popen[bytes]:
+    program = probes.find_program("docker-registry")
+    assert program, "docker-registry is not installed"
+    (base / "config.yml").write_text(json.dumps(config))  # JSON is YAML
+    with (base / "log").open("wb") as log:
+        command = [program, "serve", str(base / "config.yml")]
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def _answers(host: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for it; False when it ended instead."""
     deadline = time.monotonic() + SECONDS
-    while True:
+    while process.poll() is None:
+        assert time.monotonic() < deadline, "docker-registry does not answer"
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection(host, timeout=5)
             connection.request("GET", "/v2/")
             connection.getresponse().read()
             connection.close()
-            return
-        assert process.poll() is None, log.read_text()[-2000:]
-        assert time.monotonic() < deadline, "docker-registry does not answer"
+            return process.poll() is None
         time.sleep(0.02)
+    return False
