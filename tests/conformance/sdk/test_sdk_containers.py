@@ -10,6 +10,7 @@ import pytest
 
 import knarr
 from knarr.errors import ConflictError, InvalidArgumentError, NotFoundError
+from support.waiting import until
 
 
 def test_run_to_end(box: knarr.Engine) -> None:
@@ -21,7 +22,7 @@ def test_run_to_end(box: knarr.Engine) -> None:
         network="none",
     )
     assert result == knarr.Result(3, b"from here\n", b"y\n")
-    assert box.containers.list(every=True) == ()
+    until(lambda: box.containers.list(every=True) == ())
     with pytest.raises(knarr.CommandFailedError, match="exit code 1") as caught:
         box.containers.run_to_end("busybox", "false", check=True, network="none")
     assert caught.value.result.exit_code == 1
@@ -30,7 +31,7 @@ def test_run_to_end(box: knarr.Engine) -> None:
 def test_run_to_end_in_time(box: knarr.Engine) -> None:
     with pytest.raises(knarr.EngineTimeoutError):
         box.containers.run_to_end("busybox", "sleep 60", timeout=0.5, network="none")
-    assert box.containers.list(every=True) == ()
+    until(lambda: box.containers.list(every=True) == ())
 
 
 def test_the_end_of_a_block_removes(box: knarr.Engine) -> None:
