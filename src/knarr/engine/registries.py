@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knarr.api.registry import AuthResponse, Descriptor, DistributionInspect, SearchResult
-from knarr.errors import InvalidArgumentError, KnarrError, UnauthenticatedError
+from knarr.errors import InvalidArgumentError, KnarrError, NotFoundError
 from knarr.oci import image_config, reference
 from knarr.oci.descriptor import IMAGE_CONFIGS
 from knarr.oci.manifest import Index, Manifest
@@ -41,10 +41,10 @@ class Registries:
         self._parts = parts
 
     async def login(self, config: AuthConfig) -> AuthResponse:
-        """Let the registry check who one is; raises UnauthenticatedError."""
+        """Let the registry check who one is; raises UnauthenticatedError and others."""
         credentials = Credentials(config.username, config.password, config.identity_token)
-        if not (config.identity_token or (config.username and config.password)):
-            raise UnauthenticatedError("no basic auth credentials")
+        if not (credentials.password or credentials.identity_token):
+            credentials = Credentials()  # a name alone proves nothing, and is not sent
         host, remotes = config.server_address, self._parts.remotes
         token = await self._parts.workers.bulk(lambda: remotes.check_login(host, credentials))
         return AuthResponse(identity_token=token)
@@ -79,7 +79,12 @@ class Registries:
             raise InvalidArgumentError("no manifest found for full image ID")
         wanted = reference.parse_normalized(name).with_default_tag()
         repository = self._parts.remotes.repository(wanted, credentials)
-        return repository, repository.manifest(wanted.digest or wanted.tag or "")
+        try:
+            found = repository.resolve(wanted.digest or wanted.tag or "")
+            return repository, repository.manifest(found.digest)
+        except NotFoundError as error:
+            # Docker says no more: who asks knows the name.
+            raise NotFoundError(error.message.rpartition(" not found: ")[2]) from error
 
     async def search(
         self, term: str, *, limit: int, filters: Filters, credentials: Credentials | None

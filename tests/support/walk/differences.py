@@ -71,6 +71,18 @@ DIFFERENCES: dict[str, Difference] = {
         r"out\.NetworkSettings\.Sandbox(ID|Key)$",
         knarr='^""$',
     ),
+    "no-search": _difference(
+        "Of a registry that has no search it is said so",
+        r"search .* \| err$",
+        docker="unexpected status code 404",
+        knarr="this registry cannot be searched",
+    ),
+    "auth-401": _difference(
+        "A login without a password is refused with 401, as the API's description says",
+        r"POST /auth \| status$",
+        docker="500",
+        knarr="401",
+    ),
     "other-words": _difference(
         "Newer versions of Docker, and knarr, say the same in other words",
         r"\| (err|out\.message)$",
