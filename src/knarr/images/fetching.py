@@ -26,6 +26,7 @@ from knarr.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from knarr.images.bars import bar
 from knarr.images.expansion import BombError, Expanded
 from knarr.images.intake import Stored
 from knarr.sys import faults
@@ -90,7 +91,12 @@ class Fetch:
             board.post(self._last)
 
     def _message(self, status: str, detail: ProgressDetail) -> Progress:
-        return Progress(id=short_id(self.wanted.digest), status=status, progress_detail=detail)
+        return Progress(
+            id=short_id(self.wanted.digest),
+            status=status,
+            progress_detail=detail,
+            progress=bar(detail.current, detail.total),
+        )
 
     def end(self, error: BaseException | None) -> None:
         """Wake up all who wait."""

@@ -167,6 +167,26 @@ def test_the_stream_of_messages(daemon: Engine, pusher: Pusher) -> None:
     ] == [("pull", f"{pusher.name}:1", pusher.name)]
 
 
+@pytest.mark.needs_peer("dockerd")
+def test_the_fields_of_messages_are_those_of_dockerd(
+    daemon: Engine, dockerd: Dockerd, pusher: Pusher
+) -> None:
+    pusher.image("1", large(5, 2 << 20))
+    shapes = []
+    for each in (daemon, dockerd):
+        body = each.api("POST", f"/images/create?fromImage={pusher.name}&tag=1")[1]
+        found = set()
+        for line in map(json.loads, body.splitlines()):
+            bar = re.sub(r"=*> *", ">", line.get("progress", ""))
+            bar = re.sub(r" *[0-9.]+[kM]?B", "N", bar)
+            kind = re.sub(r"(: | for ).*", "", line["status"])
+            found.add((kind, tuple(sorted(line)), bar))
+        shapes.append({each for each in found if each[0] in ("Downloading", "Extracting")})
+    assert shapes[0] <= shapes[1]
+    assert ("Extracting", ("id", "progress", "progressDetail", "status"), "[>]N/N") in shapes[0]
+    forget(dockerd, pusher.repository)
+
+
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [
