@@ -9,7 +9,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from knarr.errors import NotFoundError, UnavailableError
+from knarr.errors import KnarrError, NotFoundError, UnavailableError
 from knarr.oci import manifest
 from knarr.oci.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from knarr.oci.digest import Digest
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class MemoryRegistry:
     """Blobs, manifests and tags; ``hold`` stops every big blob in its middle until it is set.
 
-    ``served`` counts the bytes given of each blob, ``asked`` the requests for documents.
+    ``break_at`` lets a blob fail by ``error`` after so many bytes. ``served`` counts the bytes
+    given of each blob, ``asked`` are the requests for documents.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class MemoryRegistry:
         self.hold: threading.Event | None = None
         self.held = threading.Event()
         self.break_at: dict[str, int] = {}
+        self.error: KnarrError = UnavailableError("connection reset by peer")
 
     def repository(self, name: Reference) -> MemoryRepository:
         return MemoryRepository(name, self)
@@ -146,7 +148,7 @@ class _Reader:
         self._check()
         limit = self._registry.break_at.get(self._digest)
         if limit is not None and position >= limit:
-            raise UnavailableError("connection reset by peer")
+            raise self._registry.error
         count = 4096 if count < 0 else min(count, 4096)
         if limit is not None:
             count = min(count, limit - position)

@@ -261,7 +261,8 @@ class _Pull:
                 self._stores.blobs.partial.publish(found)
             faults.point("pull.published")
         except BaseException as error:
-            drop = is_hostile(error)
+            full = isinstance(error, ResourceExhaustedError)
+            drop = is_hostile(error) or (full and not any(e.refused for e in joined.values()))
             raise
         finally:
             for fetch in joined.values():

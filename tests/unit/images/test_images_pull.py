@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from knarr.errors import KnarrError, NotFoundError, UnavailableError
+from knarr.errors import KnarrError, NotFoundError, ResourceExhaustedError, UnavailableError
 from knarr.images import fetching
 from knarr.images.pull import Order
 from knarr.oci import platform as platforms
@@ -258,6 +258,32 @@ def test_finished_layers_of_a_broken_pull_are_not_fetched_again(home, registry, 
     for each in (one, two):
         name = sha(gzip.compress(each, 1, mtime=0))
         assert registry.served[name] == len(registry.blobs[name])
+
+
+def test_a_full_disk_keeps_nothing(home, registry, client, monkeypatch):
+    registry.image(noise(1), noise(2), tag="1")
+    ingest = home.layers.ingest
+
+    def full(stream, *, expected):
+        if expected == sha(noise(2)):
+            while stream.read(1000):
+                pass
+            raise ResourceExhaustedError("no space left on device")
+        return ingest(stream, expected=expected)
+
+    monkeypatch.setattr(home.layers, "ingest", full)
+    with pytest.raises(ResourceExhaustedError, match="no space left"):
+        client.pull()
+    home.assert_empty()
+
+
+def test_what_came_before_a_refusal_waits(home, registry, client):
+    registry.image(noise(1), tag="1")
+    registry.break_at[sha(gzip.compress(noise(1), 1, mtime=0))] = 60_000
+    registry.error = ResourceExhaustedError("toomanyrequests: slow down")
+    with pytest.raises(ResourceExhaustedError, match="toomanyrequests"):
+        client.pull()
+    assert [each.stat().st_size for each in staged(home)] == [60_000]
 
 
 def test_two_pulls_share_the_work(home, registry):
