@@ -28,7 +28,7 @@ from knarr.images.board import Board
 from knarr.images.choice import Wish
 from knarr.images.fetching import Wanted, is_hostile, short_id
 from knarr.images.image import container_config
-from knarr.images.intake import Stored
+from knarr.images.intake import ALL_DOCUMENTS, Stored
 from knarr.images.load import record
 from knarr.images.plan import Found, Plan
 from knarr.oci import image_config, manifest, platform
@@ -104,6 +104,9 @@ class _Pull:
         self._plan = Plan()
         self._repository = order.documents
         self._board = Board()
+        self._documents: dict[Digest, Manifest | Index] = {}
+        self._configs: dict[Digest, ConfigFile] = {}
+        self._bytes = 0
 
     def run(self) -> Pulled:
         name = self._order.name
@@ -112,7 +115,11 @@ class _Pull:
         self._say(f"Pulling from {name.path}", id=label(name))
         wanted = self._order.platform or platform.host()
         chosen, path = choice.choose(document, Wish(wanted, strict=True), self)
+        for each in path:
+            self._plan.add_document(each, self._documents[each].raw)
+            self._plan.add_edges(self._documents[each].edges())
         file = self._config(chosen)
+        _check_usable(file)
         layers = self._layers(chosen, file)
         digest = document.digest
         names = self._names(digest, file.digest)
@@ -155,8 +162,10 @@ class _Pull:
         return True
 
     def read(self, entry: Descriptor) -> Manifest | Index:
-        """See ``choice.Documents``; what is read is kept."""
+        """See ``choice.Documents``."""
         digest = entry.name()
+        if (known := self._documents.get(digest)) is not None:
+            return known
         if entry.size > manifest.LARGEST:
             raise InvalidArgumentError(
                 f"manifest {digest} has {entry.size} bytes,"
@@ -172,10 +181,18 @@ class _Pull:
             raise DataLossError(f"manifest verification failed for digest {digest}")
         if entry.size != len(raw):
             raise DataLossError(f"manifest {digest} has {len(raw)} bytes, expected {entry.size}")
-        self._plan.add_document(digest, raw)
-        self._plan.add_edges(document.edges())
+        self._count(raw)
+        self._documents[digest] = document
         faults.point("pull.document")
         return document
+
+    def _count(self, raw: bytes) -> None:
+        """Bound what an index can make us read that does not say what its entries run on."""
+        self._bytes += len(raw)
+        if self._bytes > ALL_DOCUMENTS:
+            raise InvalidArgumentError(
+                f"the image has more than {ALL_DOCUMENTS} bytes of manifests and configs"
+            )
 
     def platform(self, document: Manifest | Index) -> Platform | None:
         """See ``choice.Documents``."""
@@ -188,6 +205,8 @@ class _Pull:
         if entry.media_type not in IMAGE_CONFIGS:
             raise InvalidArgumentError(f"unsupported media type {entry.media_type}")
         digest = entry.name()
+        if (known := self._configs.get(digest)) is not None:
+            return known
         if entry.size > image_config.LARGEST:
             raise InvalidArgumentError(
                 f"config {digest} has {entry.size} bytes, more than the"
@@ -199,12 +218,8 @@ class _Pull:
         else:
             with self._repository.open_blob(entry) as stream:
                 raw = _read_all(stream, digest, entry.size)
-        file = image_config.parse(raw)
-        if file.platform.os != "linux":
-            raise InvalidArgumentError(
-                f'image operating system "{file.platform.os}" cannot be used on this platform'
-            )
-        container_config(file)  # so that what is recorded can be used
+        self._count(raw)
+        file = self._configs[digest] = image_config.parse(raw)
         return file
 
     # Layers.
@@ -333,6 +348,15 @@ def _check_class(document: Manifest | Index) -> None:
         if kind not in IMAGE_CONFIGS:
             what = "plugin" if kind == _PLUGIN else "unknown"
             raise InvalidArgumentError(f'Encountered remote "{kind}"({what}) when fetching')
+
+
+def _check_usable(file: ConfigFile) -> None:
+    """Refuse what no container could be made of."""
+    if file.platform.os != "linux":
+        raise InvalidArgumentError(
+            f'image operating system "{file.platform.os}" cannot be used on this platform'
+        )
+    container_config(file)  # so that what is recorded can be used
 
 
 def _read_all(stream: BinaryIO, digest: Digest, size: int) -> bytes:

@@ -16,6 +16,7 @@ from knarr.errors import (
     UnimplementedError,
 )
 from knarr.images import expansion
+from knarr.images import pull as pulling
 from knarr.images.pull import Order
 from knarr.oci import reference as references
 from knarr.oci.descriptor import DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
@@ -209,6 +210,13 @@ def test_an_index_in_itself(home, registry):
         inner = registry.index([{"digest": inner, "platform": PLATFORM}])
     registry.by_tag["1"] = inner
     refused(home, registry, "indexes in each other")
+
+
+def test_an_index_that_makes_us_read_without_end(home, registry, monkeypatch):
+    monkeypatch.setattr(pulling, "ALL_DOCUMENTS", 20_000)
+    digests = [registry.image(GOOD, author=f"{number}" * 300) for number in range(100)]
+    registry.index([{"digest": each} for each in digests], "1")
+    refused(home, registry, "bytes of manifests and configs", InvalidArgumentError)
 
 
 def test_an_index_that_says_another_size(home, registry):

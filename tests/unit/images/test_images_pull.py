@@ -194,6 +194,15 @@ def test_of_an_index_only_what_the_platform_needs(home, registry, client):
         client.pull(platform="linux/s390x")
 
 
+def test_an_index_that_does_not_say_what_its_entries_run_on(home, registry, client):
+    other = registry.image(TOP, architecture="arm64")
+    ours = registry.image(BASE)
+    registry.index([{"digest": other}, {"digest": ours}], "1")
+    client.pull()
+    assert home.images.inspect(f"{NAME}:1").root_fs.layers == [sha(BASE)]
+    assert home.blobs.find(other) is None
+
+
 def test_a_lone_manifest_of_another_platform_is_told(home, registry, client):
     registry.image(BASE, tag="1", architecture="s390x")
     client.pull()
