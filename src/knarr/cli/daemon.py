@@ -27,5 +27,5 @@ def become_daemon(hosts: Sequence[str], arguments: Sequence[str]) -> NoReturn:
 
 def become_registry(arguments: Sequence[str]) -> NoReturn:
     """Replace this process with a registry server; errors as of ``become_daemon``."""
-    command = program_command("knarr.registry.serve", arguments)
+    command = program_command("knarr.daemon.registry", arguments)
     os.execv(command[0], command)  # noqa: S606 (no shell is wanted)

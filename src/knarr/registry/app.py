@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from knarr.registry.access.audit import Audit
     from knarr.registry.access.limits import RateLimit
     from knarr.registry.call import Answer
+    from knarr.registry.proxy.proxy import Proxy
     from knarr.registry.rules import Rules
 
     Route = Callable[[Call], Awaitable[Answer]]
@@ -42,6 +43,9 @@ _LONGEST_HEADER = 16 << 10
 _LARGEST_FORM = 64 << 10
 _MOST_FIELDS = 100
 _VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
+
+_OF_CACHES = {"GET", "HEAD", "DELETE"}
+_A_CACHE = "the repository is a cache of another registry: push there"
 
 _METHODS: dict[Route, set[str]] = {
     manifests.handle: {"GET", "HEAD", "PUT", "DELETE"},
@@ -71,6 +75,7 @@ class App:
         public: str = "",
         collector: Collector | None = None,
     ) -> None:
+        self.proxies: list[Proxy] = []
         self.rules = rules
         self.collector = collector or Collector(rules, grace=GRACE, upload_age=UPLOAD_AGE)
         self.executor = ThreadPoolExecutor(_WORKERS, "registry")
@@ -91,6 +96,8 @@ class App:
 
     def close(self) -> None:
         """Wait for the work under way, and close storage and database."""
+        for proxy in self.proxies:
+            proxy.close()
         self.executor.shutdown()
         if self._audit is not None:
             self._audit.close()
@@ -168,6 +175,12 @@ class App:
         if call.method not in _METHODS[route]:
             allowed = {"Allow": ", ".join(sorted(_METHODS[route]))}
             raise RefusedError(refusals.UNSUPPORTED, headers=allowed)
+        for proxy in self.proxies:
+            if proxy.has(call.repository):
+                if call.method not in _OF_CACHES:
+                    raise RefusedError(refusals.UNSUPPORTED, message=_A_CACHE)
+                call.proxy = proxy
+                break
         return await route(call)
 
 

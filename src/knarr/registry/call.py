@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.digest import Digest
     from knarr.registry.access import Caller
+    from knarr.registry.proxy.proxy import Proxy
     from knarr.registry.rules import Rules
 
     Answer = web.StreamResponse
@@ -34,7 +35,7 @@ _USUAL_RESULTS = 100
 class Call:
     """A request with its path taken apart: the repository, and what stands behind the noun."""
 
-    __slots__ = ("caller", "executor", "last", "repository", "request", "rules")
+    __slots__ = ("caller", "executor", "last", "proxy", "repository", "request", "rules")
 
     def __init__(
         self, request: web.BaseRequest, rules: Rules, executor: Executor, caller: Caller
@@ -45,6 +46,7 @@ class Call:
         self.caller = caller
         self.repository = ""
         self.last = ""
+        self.proxy: Proxy | None = None
 
     @property
     def method(self) -> str:

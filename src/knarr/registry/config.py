@@ -55,6 +55,15 @@
     newest = 20
     untagged-days = 7
 
+    [[proxies]]                       # repositories that are a cache of another registry
+    repositories = ["hub/**"]
+    prefix = "hub/"                   # what the names have here and not there
+    upstream = "https://registry-1.docker.io"
+    ttl = 300                         # seconds for which a tag is believed
+    username = "..."                  # with password-file; else anonymous
+    password-file = "/etc/.../hub.password"
+    ca = "/etc/.../ca.pem"
+
     [[quotas]]
     repositories = ["team/**"]
     size = 10737418240                # bytes of all blobs of one repository
@@ -157,6 +166,27 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=0)]
 
 
+class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A cache: which repositories, and of what."""
+
+    repositories: list[str]
+    upstream: str
+    prefix: str = ""
+    ttl: Annotated[float, msgspec.Meta(ge=0)] = 300
+    username: str = ""
+    password_file: str = ""
+    ca: str = ""
+
+    def password(self) -> str:
+        """Raises ``InvalidArgumentError``."""
+        if not self.username:
+            return ""
+        try:
+            return Path(self.password_file).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise InvalidArgumentError(f'cannot read "{self.password_file}": {error}') from error
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """All settings. ``listen`` is HOST:PORT, sizes are bytes."""
 
@@ -173,6 +203,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     upkeep: Upkeep = Upkeep()
     retention: list[RetentionRule] = []
     quotas: list[Quota] = []
+    proxies: list[ProxyConfig] = []
 
     def quota(self) -> Callable[[str], int | None]:
         """What tells the quota of a repository, None for no limit."""

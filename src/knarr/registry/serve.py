@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knarr.errors import KnarrError, UnavailableError
+from knarr.errors import InvalidArgumentError, KnarrError, UnavailableError
 from knarr.registry import config
 from knarr.registry.access.audit import Audit
 from knarr.registry.access.controlled import ControlledAccess
@@ -21,6 +21,7 @@ from knarr.registry.access.tokens import Signer, load_key
 from knarr.registry.app import App
 from knarr.registry.metadata.postgres import PostgresMetadata
 from knarr.registry.metadata.sqlite import SqliteMetadata
+from knarr.registry.proxy.proxy import Proxy
 from knarr.registry.rules import Rules
 from knarr.registry.storage.files import FileDriver
 from knarr.registry.upkeep.collector import Collector
@@ -29,16 +30,22 @@ from knarr.registry.upkeep.retention import Retention
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from knarr.registry.config import AccessConfig, Config
+    from knarr.registry.config import AccessConfig, Config, ProxyConfig
     from knarr.registry.metadata import Metadata
+    from knarr.registry.proxy import Upstream
     from knarr.registry.storage import Driver
+
+    Connect = Callable[[ProxyConfig], Upstream]
 
 _log = logging.getLogger(__name__)
 _END_SECONDS = 10.0
 
 
-def open_registry(chosen: Config) -> App:
-    """The registry of a configuration; the caller closes it. Raises ``KnarrError``."""
+def open_registry(chosen: Config, connect: Connect | None = None) -> App:
+    """The registry of a configuration; the caller closes it. Raises ``KnarrError``.
+
+    ``connect`` makes the upstream of a proxy; without it there can be none.
+    """
     root = Path(chosen.root)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,6 +68,19 @@ def open_registry(chosen: Config) -> App:
     )
     if chosen.access is not None:
         app.access = _access(chosen.access, root, app)
+    for each in chosen.proxies:
+        if connect is None:
+            raise InvalidArgumentError("this program has no client for other registries")
+        app.proxies.append(
+            Proxy(
+                rules,
+                connect(each),
+                repositories=each.repositories,
+                prefix=each.prefix,
+                ttl=each.ttl,
+                folder=root,
+            )
+        )
     return app
 
 
@@ -93,13 +113,13 @@ def _access(chosen: AccessConfig, root: Path, app: App) -> ControlledAccess:
     )
 
 
-async def serve(chosen: Config) -> None:
+async def serve(chosen: Config, connect: Connect | None = None) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    app = open_registry(chosen)
+    app = open_registry(chosen, connect)
     try:
         host, port = chosen.address
         protocol = app.server()
@@ -116,6 +136,7 @@ async def serve(chosen: Config) -> None:
         await ending.wait()
         upkeep.cancel()
         listener.close()
+        protocol.pre_shutdown()  # connections that ask nothing are not waited for
         await protocol.shutdown(_END_SECONDS)
     finally:
         app.close()
@@ -134,8 +155,8 @@ async def _keep_up(app: App, chosen: Config) -> None:
                 _log.exception("upkeep failed")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the program; its exit code."""
+def main(arguments: Sequence[str], connect: Connect | None = None) -> int:
+    """Run the program; its exit code. ``connect`` as in ``open_registry``."""
     parser = argparse.ArgumentParser(
         prog="knarr registry serve", description="Serve a registry of images."
     )
@@ -146,12 +167,8 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         chosen = config.read(given.config, listen=given.listen, root=given.root)
-        asyncio.run(serve(chosen))
+        asyncio.run(serve(chosen, connect))
     except KnarrError as error:
         sys.stderr.write(f"knarr registry: {error}\n")
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -110,10 +110,13 @@ class Metadata(Protocol):
     def remove_blob(self, repository: str, digest: Digest) -> bool:
         """Take a blob away from a repository; False when it has none such."""
 
-    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> list[Digest]:
+    def put_manifest(
+        self, repository: str, new: NewManifest, tags: Iterable[str], *, is_whole: bool = True
+    ) -> list[Digest]:
         """Record a manifest and let ``tags`` name it; what it refers to and is not there.
 
-        When anything is missing, nothing is recorded.
+        When anything is missing, nothing is recorded. One that is not ``is_whole`` may come before
+        what it refers to (a cache is filled so); nothing is missing then.
         """
 
     def manifest(self, repository: str, digest: Digest) -> ManifestRow | None:

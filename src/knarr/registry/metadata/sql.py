@@ -168,12 +168,14 @@ class SqlMetadata:
             )
             return bool(done.rowcount)
 
-    def put_manifest(self, repository: str, new: NewManifest, tags: Iterable[str]) -> list[Digest]:
+    def put_manifest(
+        self, repository: str, new: NewManifest, tags: Iterable[str], *, is_whole: bool = True
+    ) -> list[Digest]:
         """See ``Metadata``."""
         now, row = time.time(), new.row
         with self._writing() as db:
             self._lock_references(db, alone=False)
-            if missing := _missing(db, repository, new):
+            if is_whole and (missing := _missing(db, repository, new)):
                 return missing
             place = _repository(db, repository, now)
             db.execute(

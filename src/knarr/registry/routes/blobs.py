@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from aiohttp import web
 
-from knarr.errors import NotFoundError
+from knarr.errors import KnarrError, NotFoundError
 from knarr.registry import access, names, refusals
 from knarr.registry.call import empty
 from knarr.registry.refusals import RefusedError
 
 if TYPE_CHECKING:
+    from knarr.oci.digest import Digest
     from knarr.registry.call import Answer, Call
+    from knarr.registry.proxy.transfer import Transfer
 
 _CHUNK = 1 << 18
 
@@ -32,7 +34,7 @@ async def handle(call: Call) -> Answer:
         await call.run(call.rules.delete_blob, call.repository, digest)
         return empty(HTTPStatus.ACCEPTED)
     call.check(access.PULL)
-    size = await call.read(call.rules.blob_size, call.repository, digest)
+    transfer, size = await _found(call, digest)
     tag = f'"{digest}"'
     headers = {
         "Docker-Content-Digest": digest,
@@ -43,6 +45,10 @@ async def handle(call: Call) -> Answer:
     }
     if tag in call.request.headers.get("If-None-Match", ""):
         return empty(HTTPStatus.NOT_MODIFIED, headers)
+    if transfer is not None:
+        if "Range" not in call.request.headers:
+            return await _pass_on(call, transfer, headers)
+        await transfer.ended()
     part = _part(call.request.headers.get("Range", ""), size)
     if part is None or call.request.headers.get("If-Range", tag) != tag:
         status, part = HTTPStatus.OK, _Part(0, size)
@@ -63,6 +69,37 @@ async def handle(call: Call) -> Answer:
         await response.prepare(call.request)
         await _send(call, response, blob, part)
     await response.write_eof()
+    return response
+
+
+async def _found(call: Call, digest: Digest) -> tuple[Transfer | None, int]:
+    """The size of a blob, and where it comes from if it is still on its way here."""
+    if call.proxy is None:
+        return None, await call.read(call.rules.blob_size, call.repository, digest)
+    if call.method == "HEAD":
+        return None, await call.proxy.blob_size(call.repository, digest)
+    transfer = await call.proxy.transfer(call.repository, digest)
+    if transfer is not None:
+        return transfer, transfer.size
+    return None, await call.run(call.rules.blob_size, call.repository, digest)
+
+
+async def _pass_on(call: Call, transfer: Transfer, headers: dict[str, str]) -> Answer:
+    """Send a blob while it comes. When it turns out to be wrong, the connection breaks."""
+    with transfer:
+        data = await transfer.read(0, _CHUNK)  # what fails by now can still be told
+        response = web.StreamResponse(headers=headers)
+        response.content_length = transfer.size
+        await response.prepare(call.request)
+        position = 0
+        while data:
+            await response.write(data)
+            position += len(data)
+            try:
+                data = await transfer.read(position, _CHUNK)
+            except KnarrError as error:
+                raise ConnectionError("the upstream failed") from error
+        await response.write_eof()
     return response
 
 

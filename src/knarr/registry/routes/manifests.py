@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from knarr.errors import KnarrError
 from knarr.oci.descriptor import OCI_INDEX
 from knarr.registry import access, names, refusals
 from knarr.registry.call import document, empty
@@ -35,7 +37,10 @@ async def handle(call: Call) -> Answer:
 
 async def _get(call: Call) -> Answer:
     call.check(access.PULL)
-    row = await call.read(call.rules.manifest, call.repository, call.last)
+    if call.proxy is not None:
+        row = await call.proxy.manifest(call.repository, call.last)
+    else:
+        row = await call.read(call.rules.manifest, call.repository, call.last)
     tag = f'"{row.digest}"'
     headers = {
         "Docker-Content-Digest": row.digest,
@@ -83,7 +88,10 @@ async def tags(call: Call) -> Answer:
     """``/v2/<name>/tags/list``."""
     call.check(access.PULL)
     last, limit = call.page()
-    found = await call.read(call.rules.tags, call.repository, last, limit + 1)
+    if call.proxy is not None:
+        found = await call.proxy.tags(call.repository, last, limit + 1)
+    else:
+        found = await call.read(call.rules.tags, call.repository, last, limit + 1)
     return _listing(
         {"name": call.repository, "tags": found[:limit]},
         f"/v2/{call.repository}/tags/list",
@@ -119,15 +127,22 @@ async def referrers(call: Call) -> Answer:
     call.check(access.PULL)
     subject = names.digest(call.last)
     wanted = call.parameter("artifactType")
+    if call.proxy is not None:
+        with contextlib.suppress(KnarrError):  # the upstream is away: what is here is told
+            raw = await call.proxy.referrers(call.repository, subject, wanted)
+            return web.Response(body=raw, headers=_referrers_headers(wanted))
     found = await call.read(call.rules.referrers, call.repository, subject, wanted)
     content = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX,
         "manifests": [_descriptor(each) for each in found],
     }
-    headers = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
-    body = msgspec.json.encode(content)
-    return web.Response(body=body, headers={"Content-Type": OCI_INDEX, **headers})
+    return web.Response(body=msgspec.json.encode(content), headers=_referrers_headers(wanted))
+
+
+def _referrers_headers(artifact_type: str) -> dict[str, str]:
+    applied = {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}
+    return {"Content-Type": OCI_INDEX, **applied}
 
 
 def _descriptor(of: Referrer) -> dict[str, object]:
