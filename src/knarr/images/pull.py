@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from knarr.api.images import Progress
-from knarr.content import VerifyingReader
 from knarr.errors import (
     DataLossError,
     InvalidArgumentError,
@@ -28,10 +27,11 @@ from knarr.images.board import Board
 from knarr.images.choice import Wish
 from knarr.images.fetching import Wanted, is_hostile, short_id
 from knarr.images.image import container_config
-from knarr.images.intake import ALL_DOCUMENTS, Stored
+from knarr.images.intake import Stored
 from knarr.images.load import record
 from knarr.images.plan import Found, Plan
-from knarr.oci import image_config, manifest, platform
+from knarr.images.remote_documents import RemoteDocuments
+from knarr.oci import platform
 from knarr.oci.descriptor import DOCKER_MANIFEST, IMAGE_CONFIGS
 from knarr.oci.digest import Digest
 from knarr.oci.manifest import Index, Manifest
@@ -40,12 +40,10 @@ from knarr.sys import faults
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-    from typing import BinaryIO
 
     from knarr.images.fetching import Fetch, Fetches
     from knarr.images.stores import Stores
     from knarr.metadata.leases import LeaseID
-    from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import DiffID
     from knarr.oci.image_config import ConfigFile
     from knarr.oci.platform import Platform
@@ -102,23 +100,20 @@ class _Pull:
         self._order = order
         self._lease = lease
         self._plan = Plan()
-        self._repository = order.documents
+        self._documents = RemoteDocuments(stores, lease, order.documents)
         self._board = Board()
-        self._documents: dict[Digest, Manifest | Index] = {}
-        self._configs: dict[Digest, ConfigFile] = {}
-        self._bytes = 0
 
     def run(self) -> Pulled:
         name = self._order.name
-        document = self.read(self._resolve())
+        document = self._documents.read(self._documents.resolve(name))
         _check_class(document)
         self._say(f"Pulling from {name.path}", id=label(name))
         wanted = self._order.platform or platform.host()
-        chosen, path = choice.choose(document, Wish(wanted, strict=True), self)
-        for each in path:
-            self._plan.add_document(each, self._documents[each].raw)
-            self._plan.add_edges(self._documents[each].edges())
-        file = self._config(chosen)
+        chosen, path = choice.choose(document, Wish(wanted, strict=True), self._documents)
+        for each in map(self._documents.known, path):
+            self._plan.add_document(each.digest, each.raw)
+            self._plan.add_edges(each.edges())
+        file = self._documents.config(chosen)
         _check_usable(file)
         layers = self._layers(chosen, file)
         digest = document.digest
@@ -146,83 +141,6 @@ class _Pull:
         if row is not None and row.image_id != image_id:
             return (name,)
         return name, by_digest
-
-    # Documents.
-
-    def _resolve(self) -> Descriptor:
-        name = self._order.name
-        found = self._repository.resolve(name.digest or name.with_default_tag().tag or "")
-        if name.digest is not None and found.digest != name.digest:
-            raise DataLossError(f"manifest verification failed for digest {name.digest}")
-        return found
-
-    def has(self, entry: Descriptor) -> bool:
-        """See ``choice.Documents``: a registry has all of an index, or says so when asked."""
-        del entry
-        return True
-
-    def read(self, entry: Descriptor) -> Manifest | Index:
-        """See ``choice.Documents``."""
-        digest = entry.name()
-        if (known := self._documents.get(digest)) is not None:
-            return known
-        if entry.size > manifest.LARGEST:
-            raise InvalidArgumentError(
-                f"manifest {digest} has {entry.size} bytes,"
-                f" more than the {manifest.LARGEST} allowed"
-            )
-        self._stores.collector.keep(self._lease, blobs=[digest])
-        if self._stores.blobs.find(digest) is not None:
-            raw = self._stores.blobs.read(digest, manifest.LARGEST)
-        else:
-            raw = self._repository.manifest(digest).raw
-        document = manifest.parse(raw, entry.media_type)
-        if document.digest != digest:
-            raise DataLossError(f"manifest verification failed for digest {digest}")
-        if entry.size != len(raw):
-            raise DataLossError(f"manifest {digest} has {len(raw)} bytes, expected {entry.size}")
-        self._count(raw)
-        self._documents[digest] = document
-        faults.point("pull.document")
-        return document
-
-    def _count(self, raw: bytes) -> None:
-        """Bound what an index can make us read that does not say what its entries run on."""
-        self._bytes += len(raw)
-        if self._bytes > ALL_DOCUMENTS:
-            raise InvalidArgumentError(
-                f"the image has more than {ALL_DOCUMENTS} bytes of manifests and configs"
-            )
-
-    def platform(self, document: Manifest | Index) -> Platform | None:
-        """See ``choice.Documents``."""
-        if isinstance(document, Index) or document.config.media_type not in IMAGE_CONFIGS:
-            return None
-        return self._config(document).platform
-
-    def _config(self, of: Manifest) -> ConfigFile:
-        entry = of.config
-        if entry.media_type not in IMAGE_CONFIGS:
-            raise InvalidArgumentError(f"unsupported media type {entry.media_type}")
-        digest = entry.name()
-        if (known := self._configs.get(digest)) is not None:
-            return known
-        if entry.size > image_config.LARGEST:
-            raise InvalidArgumentError(
-                f"config {digest} has {entry.size} bytes, more than the"
-                f" {image_config.LARGEST} allowed"
-            )
-        self._stores.collector.keep(self._lease, blobs=[digest])
-        if self._stores.blobs.find(digest) is not None:
-            raw = self._stores.blobs.read(digest, image_config.LARGEST)
-        else:
-            with self._repository.open_blob(entry) as stream:
-                raw = _read_all(stream, digest, entry.size)
-        self._count(raw)
-        file = self._configs[digest] = image_config.parse(raw)
-        return file
-
-    # Layers.
 
     def _layers(self, of: Manifest, file: ConfigFile) -> list[Stored]:
         if len(of.layers) != len(file.diff_ids):
@@ -357,18 +275,6 @@ def _check_usable(file: ConfigFile) -> None:
             f'image operating system "{file.platform.os}" cannot be used on this platform'
         )
     container_config(file)  # so that what is recorded can be used
-
-
-def _read_all(stream: BinaryIO, digest: Digest, size: int) -> bytes:
-    reader = VerifyingReader(stream, digest, size)
-    pieces: list[bytes] = []
-    left = size + 1
-    while left > 0 and (piece := reader.read(min(left, _CHUNK))):
-        pieces.append(piece)
-        left -= len(piece)
-    if left <= 0:
-        raise DataLossError(f"content {digest} has more than the {size} bytes expected")
-    return b"".join(pieces)
 
 
 def _check_alike(every: list[Wanted]) -> None:

@@ -15,8 +15,7 @@ from knarr.errors import (
     ResourceExhaustedError,
     UnimplementedError,
 )
-from knarr.images import expansion
-from knarr.images import pull as pulling
+from knarr.images import expansion, remote_documents
 from knarr.images.pull import Order
 from knarr.oci import reference as references
 from knarr.oci.descriptor import DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
@@ -213,7 +212,7 @@ def test_an_index_in_itself(home, registry):
 
 
 def test_an_index_that_makes_us_read_without_end(home, registry, monkeypatch):
-    monkeypatch.setattr(pulling, "ALL_DOCUMENTS", 20_000)
+    monkeypatch.setattr(remote_documents, "ALL_DOCUMENTS", 20_000)
     digests = [registry.image(GOOD, author=f"{number}" * 300) for number in range(100)]
     registry.index([{"digest": each} for each in digests], "1")
     refused(home, registry, "bytes of manifests and configs", InvalidArgumentError)
