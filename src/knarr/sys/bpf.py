@@ -5,11 +5,16 @@ Scope: the few commands that a device filter needs. Verification, pinning and ma
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
+from typing import TYPE_CHECKING
 
 from knarr.sys import _libc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NUMBERS = {"x86_64": 321, "s390x": 351, "ppc64le": 361}  # 280 in the generic table of the others
 _NUMBER = _NUMBERS.get(os.uname().machine, 280)
@@ -26,6 +31,7 @@ _ALLOW_MULTI = 2
 _REPLACE = 4
 _QUERY_LIMIT = 64  # the kernel's own limit of programs on one cgroup (BPF_CGROUP_MAX_PROGS)
 _LOG_SIZE = 16384
+_ATTEMPTS = 10
 
 
 def prog_load_cgroup_device(instructions: bytes, name: str) -> int:
@@ -52,7 +58,7 @@ def prog_load_cgroup_device(instructions: bytes, name: str) -> int:
         _ATTACH_CGROUP_DEVICE,
     )
     try:
-        return _bpf(_PROG_LOAD, attributes)
+        return _again(lambda: _bpf(_PROG_LOAD, attributes))
     except OSError as error:
         # Once more with the log, which costs time and can itself fail where it is too short.
         verbose = struct.pack("=IIQ", 1, _LOG_SIZE, ctypes.addressof(log))
@@ -62,6 +68,14 @@ def prog_load_cgroup_device(instructions: bytes, name: str) -> int:
             raise _libc.annotate(
                 error, None, f"bpf(2) BPF_PROG_LOAD: {log.value[-500:].decode('ascii', 'replace')}"
             ) from None
+
+
+def _again(call: Callable[[], int]) -> int:
+    """Repeat a call while the kernel says EAGAIN: it stops verifying when a signal is waiting."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(BlockingIOError):
+            return call()
+    return call()
 
 
 def prog_attach(cgroup: int, program: int, replace: int = -1) -> None:
