@@ -19,6 +19,7 @@ from knarr.registry import names, refusals
 from knarr.registry.access import Asking, OpenAccess
 from knarr.registry.access.controlled import TOKEN_PATH
 from knarr.registry.call import Call, document
+from knarr.registry.connection import QuickManifests, Server
 from knarr.registry.refusals import RefusedError
 from knarr.registry.routes import administration, blobs, manifests, uploads
 from knarr.registry.upkeep.collector import Collector
@@ -86,8 +87,12 @@ class App:
 
     def server(self) -> web.Server:
         """A protocol factory for ``loop.create_server``."""
-        return web.Server(
+        is_plain = isinstance(self.access, OpenAccess) and not self.proxies
+        is_plain = is_plain and self._limit is None and self._audit is None
+        quick = QuickManifests(self.rules, _VERSION) if self.rules.metadata.quick else None
+        return Server(
             self._answer,
+            quick if is_plain else None,
             access_log=None,
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,

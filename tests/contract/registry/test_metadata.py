@@ -85,6 +85,9 @@ def test_manifests_and_tags(metadata: Metadata) -> None:
     metadata.put_manifest("a", new(1), ["latest", "1"])
     metadata.put_manifest("a", new(2), ["latest"])
     metadata.put_manifest("b", new(1), [])
+    assert metadata.has_manifest("a", new(2).row.digest)
+    assert not metadata.has_manifest("b", new(2).row.digest)
+    assert not metadata.has_manifest("none", new(2).row.digest)
     assert metadata.tag("a", "latest") == digest(2)
     assert metadata.tag("a", "1") == digest(1)
     assert metadata.tag("b", "1") is None

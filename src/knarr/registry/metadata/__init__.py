@@ -122,6 +122,9 @@ class Metadata(Protocol):
     def manifest(self, repository: str, digest: Digest) -> ManifestRow | None:
         """A manifest of the repository."""
 
+    def has_manifest(self, repository: str, digest: Digest) -> bool:
+        """Whether the repository has a manifest."""
+
     def remove_manifest(self, repository: str, digest: Digest) -> list[str] | None:
         """Take a manifest away with its tags, which are returned; None when it was not there."""
 

@@ -211,6 +211,16 @@ class SqlMetadata:
         )
         return ManifestRow(Digest(row[0]), row[1], row[2]) if row else None
 
+    def has_manifest(self, repository: str, digest: Digest) -> bool:
+        """See ``Metadata``."""
+        return bool(
+            self._column(
+                "SELECT 1 FROM repo_manifests WHERE digest = ? "
+                "AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (digest, repository),
+            )
+        )
+
     def remove_manifest(self, repository: str, digest: Digest) -> list[str] | None:
         """See ``Metadata``."""
         at = (digest, repository)

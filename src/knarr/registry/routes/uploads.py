@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from knarr.registry.uploads import Upload
 
 _PIECE = 1 << 20
+_SILENCE_SECONDS = 300.0  # for each piece
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\*|\d+))?", re.ASCII)
 
 
@@ -84,14 +85,20 @@ async def _receive(call: Call, upload: Upload) -> None:
     """Append the body: one piece is stored and hashed while the next one comes in."""
     under_way: asyncio.Future[None] | None = None
     piece = bytearray()
-    async for data in call.request.content.iter_any():
-        piece += data
-        if len(piece) < _PIECE:
-            continue
-        if under_way is not None:
-            await under_way
-        under_way = asyncio.ensure_future(call.run(upload.append, bytes(piece)))
-        piece.clear()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS) as limit:
+            async for data in call.request.content.iter_any():
+                piece += data
+                if len(piece) < _PIECE:
+                    continue
+                if under_way is not None:
+                    await under_way
+                under_way = asyncio.ensure_future(call.run(upload.append, bytes(piece)))
+                piece.clear()
+                limit.reschedule(loop.time() + _SILENCE_SECONDS)
+    except TimeoutError:
+        raise ConnectionError("the client sends less than 1 MiB in minutes") from None
     if under_way is not None:
         await under_way
     if piece:
