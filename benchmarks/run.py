@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import measures
+import registry
 from peers import Dockerd, api, images, knarr
 
 PAPER = Path(__file__).parents[1] / "docs/benchmarks.md"
@@ -44,6 +45,7 @@ def measure(base: Path) -> list[measures.Row]:
             rows += measures.listing(ours, program)
             rows += measures.listing_many(ours, theirs)
             rows += measures.logs(ours, theirs)
+        rows += registry.rows(base)
     finally:
         theirs.stop()
     return rows

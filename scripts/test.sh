@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages="busybox-static mmdebstrap skopeo podman buildah docker.io runc qemu-system-x86
   qemu-system-common erofs-utils e2fsprogs libcap2-bin attr zstd xz-utils iproute2 nftables strace
   libseccomp2 uidmap catatonit conmon gcc libc6-dev python3-dev python3-venv git ca-certificates
-  linux-image-cloud-amd64 procps postgresql runsc docker-registry openssl"
+  linux-image-cloud-amd64 procps postgresql runsc docker-registry openssl wrk"
 
 missing=
 for package in $packages; do
