@@ -13,7 +13,7 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import facts, holes, whiteout
-from .entry import HARDLINK, NO_XATTRS, Entry
+from .entry import NO_XATTRS, Entry
 from .facts import read_xattrs
 from .failure import BadArchiveError, shown
 from .tarwriter import TarWriter
@@ -59,7 +59,7 @@ class _Difference:
     def __init__(self, out: BinaryIO, hides: Callable[[bytes], bool]) -> None:
         self._tar = TarWriter(out)
         self._hides = hides
-        self._linked: dict[tuple[int, int], bytes] = {}
+        self._links = facts.HardLinks()
 
     def root(self, upper: int) -> None:
         """Write the entry of the root."""
@@ -143,14 +143,9 @@ class _Difference:
 
     def _link(self, path: bytes, info: os.stat_result) -> bool:
         """Write a hard link when the file was written under another name."""
-        if info.st_nlink < 2:
-            return False
-        first = self._linked.setdefault((info.st_dev, info.st_ino), path)
-        if first == path:
-            return False
-        entry = facts.entry(path, info, {})
-        self._tar.add(entry._replace(type=HARDLINK, link=first, size=0, rdev=0))
-        return True
+        if link := self._links.entry(path, info):
+            self._tar.add(link)
+        return link is not None
 
     def _whiteout(self, level: _Level, name: bytes) -> None:
         self._tar.add(_marker(level.path + whiteout.PREFIX + name))

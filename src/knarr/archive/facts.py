@@ -7,7 +7,7 @@ import os
 import stat
 
 from . import whiteout
-from .entry import Entry
+from .entry import HARDLINK, Entry
 
 _KEPT = ("user.", "trusted.", "system.posix_acl_", "security.capability")
 _PRIVATE = os.fsdecode(whiteout.OVERLAY_PRIVATE)
@@ -32,6 +32,22 @@ def entry(path: bytes, info: os.stat_result, xattrs: dict[str, bytes]) -> Entry:
         xattrs={os.fsencode(name): value for name, value in xattrs.items() if travels(name)},
         offset=0,
     )
+
+
+class HardLinks:
+    """Which files of a tree have been written, so that further names of them become links."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, int], bytes] = {}
+
+    def entry(self, path: bytes, info: os.stat_result) -> Entry | None:
+        """The link to the name under which the file was written; None when this is the first."""
+        if info.st_nlink < 2:
+            return None
+        first = self._first.setdefault((info.st_dev, info.st_ino), path)
+        if first == path:
+            return None
+        return entry(path, info, {})._replace(type=HARDLINK, link=first, size=0, rdev=0)
 
 
 def travels(xattr: str) -> bool:

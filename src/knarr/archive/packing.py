@@ -14,7 +14,6 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import facts
-from .entry import HARDLINK
 from .failure import BadArchiveError, shown
 from .tarwriter import TarWriter
 from .tree import MAX_DEPTH, MAX_PATH
@@ -81,7 +80,7 @@ class _Packer:
     def __init__(self, out: BinaryIO, enters: Enters) -> None:
         self._tar = TarWriter(out)
         self._enters = enters
-        self._linked: dict[tuple[int, int], bytes] = {}
+        self._links = facts.HardLinks()
 
     def close(self) -> None:
         """Write the end mark."""
@@ -147,11 +146,6 @@ class _Packer:
 
     def _link(self, path: bytes, info: os.stat_result) -> bool:
         """Write a hard link when the file was written under another name."""
-        if info.st_nlink < 2:
-            return False
-        first = self._linked.setdefault((info.st_dev, info.st_ino), path)
-        if first == path:
-            return False
-        entry = facts.entry(path, info, {})
-        self._tar.add(entry._replace(type=HARDLINK, link=first, size=0, rdev=0))
-        return True
+        if link := self._links.entry(path, info):
+            self._tar.add(link)
+        return link is not None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-_NUMBERS = {
+#: Fields of the host configuration by option: numbers, then texts, switches and lists.
+NUMBERS = {
     "blkio-weight": "BlkioWeight",
     "cpu-period": "CpuPeriod",
     "cpu-quota": "CpuQuota",
@@ -33,7 +34,7 @@ _NUMBERS = {
     "pids-limit": "PidsLimit",
     "shm-size": "ShmSize",
 }
-_TEXTS = {
+TEXTS = {
     "cgroup-parent": "CgroupParent",
     "cgroupns": "CgroupnsMode",
     "cidfile": "ContainerIDFile",
@@ -188,8 +189,8 @@ def _health(flags: Flags) -> Json:
 def _host_config(flags: Flags) -> Json:
     host: Json = {}
     for names, read in (
-        (_NUMBERS, flags.number),
-        (_TEXTS, flags.text),
+        (NUMBERS, flags.number),
+        (TEXTS, flags.text),
         (_SWITCHES, flags.on),
         (_LISTS, flags.many),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, CommandError, message
-from knarr.cli.container.request import restart_policy
+from knarr.cli.container.request import NUMBERS, TEXTS, restart_policy
 from knarr.client import paths
 from knarr.errors import KnarrError
 
@@ -32,20 +32,7 @@ FLAGS: tuple[FlagRow, ...] = (
     ("pids-limit", "", "int", 0, "Limit of processes, -1 for none"),
     ("restart", "", "string", "", "When to start again (no, on-failure[:n], always, ...)"),
 )
-_NUMBERS = {
-    "blkio-weight": "BlkioWeight",
-    "cpu-period": "CpuPeriod",
-    "cpu-quota": "CpuQuota",
-    "cpu-rt-period": "CpuRealtimePeriod",
-    "cpu-rt-runtime": "CpuRealtimeRuntime",
-    "cpu-shares": "CpuShares",
-    "cpus": "NanoCpus",
-    "memory": "Memory",
-    "memory-reservation": "MemoryReservation",
-    "memory-swap": "MemorySwap",
-    "pids-limit": "PidsLimit",
-}
-_TEXTS = {"cpuset-cpus": "CpusetCpus", "cpuset-mems": "CpusetMems"}
+_NAMES = frozenset(row[0] for row in FLAGS)
 
 
 def execute(call: Call) -> int:
@@ -54,8 +41,10 @@ def execute(call: Call) -> int:
     if not any(flags.given(row[0]) for row in FLAGS):
         raise CommandError("you must provide one or more flags when using this command")
     body: dict[str, Any] = {
-        **{key: flags.number(name) for name, key in _NUMBERS.items() if flags.number(name)},
-        **{key: flags.text(name) for name, key in _TEXTS.items() if flags.text(name)},
+        key: value
+        for fields, read in ((NUMBERS, flags.number), (TEXTS, flags.text))
+        for name, key in fields.items()
+        if name in _NAMES and (value := read(name))
     }
     if flags.text("restart"):
         body["RestartPolicy"] = restart_policy(flags.text("restart"))
