@@ -92,3 +92,22 @@ def test_killed_in_a_push(tmp_path: Path, archive: str, point: str) -> None:
     copy(archive, to, PLAIN[1])
     copy(to, f"dir:{tmp_path}/out", PLAIN[0])
     assert server.stop() == 0
+
+
+@pytest.mark.needs_root
+@pytest.mark.needs_peer("podman")
+@pytest.mark.needs_peer("buildah")
+def test_podman_and_buildah(registry: RegistryServer, archive: str, tmp_path: Path) -> None:
+    base = f"{registry.address}/tools/pods"
+    copy(archive, f"docker://{base}:1", PLAIN[1])
+    where = ["--root", f"{tmp_path}/store", "--runroot", f"{tmp_path}/run"]
+    where += ["--storage-driver", "vfs"]
+    for command in (
+        ["podman", *where, "pull", "-q", "--tls-verify=false", f"{base}:1"],
+        ["podman", *where, "push", "-q", "--tls-verify=false", f"{base}:1", f"{base}:podman"],
+        ["buildah", *where, "push", "-q", "--tls-verify=false", f"{base}:1", f"docker://{base}:b"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    documents = [json.loads(raw(f"docker://{base}:{tag}")) for tag in ("1", "podman", "b")]
+    assert len({each["config"]["digest"] for each in documents}) == 1
