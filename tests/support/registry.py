@@ -9,8 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,6 +41,8 @@ class RegistryServer:
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self.address = "127.0.0.1:0"
+        #: The lines that it has written to its log, after its end.
+        self.said: list[str] = []
 
     def start(self) -> RegistryServer:
         """Start it (again, on the same port) and wait until it listens."""
@@ -53,8 +56,14 @@ class RegistryServer:
             said.append(line)
             if match := re.search(r"serving .* on (\S+:\d+)$", line.strip()):
                 self.address = match[1]
+                self._reading = threading.Thread(target=self._read, args=(self._process.stderr,))
+                self._reading.start()
                 return self
         raise AssertionError(f"the registry did not start: {''.join(said)}")
+
+    def _read(self, said: IO[str]) -> None:
+        """Take what it says: a full pipe would stop it."""
+        self.said += said.readlines()
 
     def kill9(self) -> None:
         """End it without a chance to clean up."""
@@ -70,6 +79,7 @@ class RegistryServer:
         self._process.send_signal(number)
         code = self._process.wait(20)
         assert self._process.stderr is not None
+        self._reading.join()
         self._process.stderr.close()
         self._process = None
         return code

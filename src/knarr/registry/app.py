@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -123,9 +124,12 @@ class App:
             answer = _refusal(error)
         except ResourceExhaustedError as error:
             answer = _refusal(RefusedError(refusals.FULL, message=error.message))
+        except ConnectionError:
+            # The client has gone, perhaps in the middle of a blob: nobody is there to be told.
+            if request.transport is not None:
+                request.transport.abort()
+            answer = web.Response(status=HTTPStatus.BAD_REQUEST)
         except (KnarrError, OSError) as error:
-            if isinstance(error, ConnectionError):
-                raise
             _log.error("%s %s: %s", request.method, request.path, error)
             answer = _refusal(RefusedError(refusals.UNAVAILABLE))
         if self._audit is not None:

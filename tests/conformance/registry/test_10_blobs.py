@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import struct
+from pathlib import Path
 
 import pytest
 
@@ -221,3 +224,19 @@ def test_methods_and_pages_that_are_not_there(registry: RegistryServer) -> None:
     assert answer.headers["allow"] == "DELETE, GET, HEAD"
     for path in ("/", "/v1/", "/v2/a/nothing/b", "/v2/a"):
         assert registry.ask("GET", path).status == 404
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_error(tmp_path: Path) -> None:
+    server = RegistryServer(tmp_path / "registry").start()
+    digest = server.push_blob("left/alone", b"x" * (16 << 20))
+    for _ in range(3):
+        host, port = server.address.split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(
+                f"GET /v2/left/alone/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert read(server, digest, "left/alone") == b"x" * (16 << 20)
+    assert server.stop() == 0
+    assert not [line for line in server.said if "Traceback" in line or "ERROR" in line]
