@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,14 +96,20 @@ def test_killed_in_a_push(tmp_path: Path, archive: str, point: str) -> None:
     assert server.stop() == 0
 
 
+@pytest.fixture
+def short() -> Iterator[str]:
+    """A folder with a short path: podman takes no more than 50 characters for its runroot."""
+    with tempfile.TemporaryDirectory(prefix="knarr-") as folder:
+        yield folder
+
+
 @pytest.mark.needs_root
 @pytest.mark.needs_peer("podman")
 @pytest.mark.needs_peer("buildah")
-def test_podman_and_buildah(registry: RegistryServer, archive: str, tmp_path: Path) -> None:
+def test_podman_and_buildah(registry: RegistryServer, archive: str, short: str) -> None:
     base = f"{registry.address}/tools/pods"
     copy(archive, f"docker://{base}:1", PLAIN[1])
-    where = ["--root", f"{tmp_path}/store", "--runroot", f"{tmp_path}/run"]
-    where += ["--storage-driver", "vfs"]
+    where = ["--root", f"{short}/store", "--runroot", f"{short}/run", "--storage-driver", "vfs"]
     for command in (
         ["podman", *where, "pull", "-q", "--tls-verify=false", f"{base}:1"],
         ["podman", *where, "push", "-q", "--tls-verify=false", f"{base}:1", f"{base}:podman"],
