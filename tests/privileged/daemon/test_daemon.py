@@ -210,8 +210,9 @@ def reboot(engine: Engine) -> None:
         engine.get(f"/containers/{each['Id']}/json")["State"]["Pid"]
         for each in engine.get("/containers/json")
     ]
-    os.kill(engine.supervisor_pid(), signal.SIGKILL)
-    engine.kill9()
+    supervisor = engine.supervisor_pid()
+    engine.kill9()  # first, or it would start another supervisor
+    os.kill(supervisor, signal.SIGKILL)
     for pid in running:
         os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
