@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, CommandError, message
+from knarr.cli.container.options import LIMIT_FLAGS
 from knarr.cli.container.request import NUMBERS, TEXTS, restart_policy
 from knarr.client import paths
 from knarr.errors import KnarrError
@@ -15,21 +16,8 @@ if TYPE_CHECKING:
     from knarr.cli.flags import FlagRow
 
 FLAGS: tuple[FlagRow, ...] = (
-    ("blkio-weight", "", "uint16", 0, "Share of disk time, 10 to 1000"),
-    ("cpu-period", "", "int", 0, "Period of the CPU quota in microseconds"),
-    ("cpu-quota", "", "int", 0, "CPU time per period in microseconds"),
-    ("cpu-rt-period", "", "int", 0, "Period of realtime scheduling in microseconds"),
-    ("cpu-rt-runtime", "", "int", 0, "Realtime CPU time per period in microseconds"),
-    ("cpu-shares", "c", "int", 0, "Share of CPU time against other containers"),
-    ("cpus", "", "decimal", 0, "Number of CPUs, also in fractions"),
-    ("cpuset-cpus", "", "string", "", "CPUs that may be used (0-3, 0,1)"),
-    ("cpuset-mems", "", "string", "", "Memory nodes that may be used (0-3, 0,1)"),
+    *LIMIT_FLAGS,
     ("health-on-failure", "", "string", "", "What is done when unhealthy (none, kill, stop, ...)"),
-    ("kernel-memory", "", "bytes", 0, "Limit of kernel memory (accepted, not used)"),
-    ("memory", "m", "bytes", 0, "Limit of memory"),
-    ("memory-reservation", "", "bytes", 0, "Memory that is kept when the host runs short"),
-    ("memory-swap", "", "swap", 0, "Limit of memory and swap together, -1 for no limit"),
-    ("pids-limit", "", "int", 0, "Limit of processes, -1 for none"),
     ("restart", "", "string", "", "When to start again (no, on-failure[:n], always, ...)"),
 )
 _NAMES = frozenset(row[0] for row in FLAGS)
