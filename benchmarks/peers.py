@@ -159,13 +159,12 @@ class Connection:
 def knarr(base: Path) -> Iterator[Engine]:
     """A knarr engine for the length of a benchmark."""
     engine = Engine(base)
-    engine.exec_root = run_folder(base)
-    engine.start()
-    try:
+    with contextlib.ExitStack() as stack:
+        engine.exec_root = run_folder(base)
+        stack.callback(remove_run_folder, engine.exec_root)
+        stack.callback(engine.stop_all)
+        engine.start()
         yield engine
-    finally:
-        engine.stop_all()
-        remove_run_folder(engine.exec_root)
 
 
 def run_folder(base: Path) -> Path:
